@@ -1,0 +1,39 @@
+"""TF1 and TF-Slim image networks in today's TensorFlow and Keras 3.
+
+>>> import zoo
+>>> model = zoo.load("mobilenet_v1_1.0_224")
+>>> probabilities = model.predict(model.preprocess("photo.jpg"))
+>>> model.decode(probabilities, top=5)
+"""
+
+import importlib
+
+# Name -> the module that has it. Bound on first use: `import zoo` imports neither
+# TensorFlow nor anything else that is heavy.
+_HOME = {
+    "CheckpointMismatchError": "zoo.errors",
+    "Model": "zoo.model",
+    "NameMap": "zoo.checkpoints",
+    "ZooError": "zoo.errors",
+    "info": "zoo.registry",
+    "list_models": "zoo.registry",
+    "load": "zoo.loading",
+    "open_checkpoint": "zoo.checkpoints",
+    "register": "zoo.registry",
+    "verify": "zoo.validation",
+}
+
+__all__ = sorted(_HOME)
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str):
+    if name not in _HOME:
+        raise AttributeError(f"module 'zoo' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

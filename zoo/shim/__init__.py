@@ -1,0 +1,27 @@
+"""TF1-style code inside Keras 3: variables, regularization losses, batch norm, tf-slim.
+
+>>> import keras, tensorflow as tf
+>>> from zoo.shim import track_tf1_style_variables, tf1_variables
+"""
+
+from zoo.environment import check_environment
+
+check_environment()
+
+from zoo.shim.decorator import (  # noqa: E402
+    regularization_losses,
+    run_skipped_initializers,
+    tf1_variables,
+    track_tf1_style_variables,
+)
+from zoo.shim.network import TF1Network  # noqa: E402
+from zoo.shim.store import skip_initializers  # noqa: E402
+
+__all__ = [
+    "TF1Network",
+    "regularization_losses",
+    "run_skipped_initializers",
+    "skip_initializers",
+    "tf1_variables",
+    "track_tf1_style_variables",
+]

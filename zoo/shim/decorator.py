@@ -1,0 +1,159 @@
+"""`track_tf1_style_variables`: TF1-style code as a method of a Keras layer or `tf.Module`."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+
+import keras
+import tensorflow as tf
+
+from zoo.errors import ShimError
+from zoo.shim.store import VariableStore
+from zoo.shim.tracing import TracedMethod
+
+_STATE = "_tf1_state"
+
+
+class _State:
+    """What the shim keeps on a decorated object: its variables and its traced methods."""
+
+    def __init__(self, owner) -> None:
+        self.store = VariableStore(owner)
+        self.methods: dict[Callable, TracedMethod] = {}
+        self.running = 0  # how many decorated methods of the object are on the stack
+
+
+def track_tf1_style_variables(method: Callable) -> Callable:
+    """Lets TF1-style code run in a method of a Keras 3 layer, model or `tf.Module`.
+
+    Variables that `tf.compat.v1.get_variable` makes inside (so also those of tf-slim
+    and `tf.compat.v1.layers`) are made at the first call and reused at every other,
+    under TF1's rules of variable scopes, and are tracked under the object's standard
+    properties: `weights`, `trainable_variables`, `losses` (the regularizers given to
+    `get_variable`). `tf1_variables(obj)` maps their TF1 names to them.
+
+    The method runs where TF1 code expects to run, in a graph: it is traced once for
+    each input signature and value of its Python arguments (`training` among them) and
+    then called as a compiled function, from eager code, from a `tf.function` and from
+    a Keras functional model alike. With `tf.config.run_functions_eagerly(True)` it
+    runs line by line instead. Batch-norm updates need no UPDATE_OPS: they run with
+    the call.
+
+    Args:
+        method: a method of a `keras.layers.Layer` or `keras.Model` (`call`, as a rule)
+            or of a `tf.Module`. Its arguments and results are tensors, numbers, None, or
+            nested structures of those.
+
+    Returns:
+        The method, decorated.
+
+    Raises:
+        ShimError: at the call, where the object is neither a layer nor a module, or
+            where the code breaks TF1's rules for variables.
+
+    Example:
+        >>> class Dense(keras.layers.Layer):
+        ...     @track_tf1_style_variables
+        ...     def call(self, inputs):
+        ...         with tf.compat.v1.variable_scope("dense"):
+        ...             kernel = tf.compat.v1.get_variable("kernel", [inputs.shape[-1], 10])
+        ...         return inputs @ kernel
+    """
+    signature = inspect.signature(method)
+
+    @functools.wraps(method)
+    def decorated(self, *args, **kwargs):
+        state = _state_of(self)
+        if state.running:  # super().call(), or another decorated method of the same object
+            return method(self, *args, **kwargs)
+        bound = signature.bind(self, *args, **kwargs)
+        bound.apply_defaults()
+        traced = state.methods.get(method)
+        if traced is None:
+            traced = state.methods[method] = TracedMethod(
+                _in_store(method, self, state), getattr(self, "compute_dtype", None)
+            )
+        frozen = isinstance(self, keras.layers.Layer) and not self.trainable
+        return traced(bound.args[1:], bound.kwargs, frozen=frozen)
+
+    return decorated
+
+
+def tf1_variables(obj) -> dict[str, keras.Variable | tf.Variable]:
+    """Full TF1 name (no ":0") -> variable, for a decorated object and all it holds.
+
+    Args:
+        obj: a Keras layer or model, or a `tf.Module`, decorated itself or holding
+            decorated layers or modules. Variables are there after the first call or build.
+
+    Raises:
+        ShimError: two decorated layers inside have a variable of the same name.
+    """
+    variables: dict = {}
+    for state in _states_within(obj):
+        for name, variable in state.store.variables.items():
+            if variables.get(name, variable) is not variable:
+                raise ShimError(
+                    f"Two layers of {getattr(obj, 'name', type(obj).__name__)} have a variable "
+                    f"named {name}.",
+                    next_step="ask tf1_variables() of each layer.",
+                )
+            variables[name] = variable
+    return variables
+
+
+def regularization_losses(obj) -> list[tf.Tensor]:
+    """The loss of each regularizer given to `get_variable`, as scalar tensors.
+
+    Keras layers have them in `layer.losses`; a `tf.Module` has no such property.
+    """
+    return [
+        regularizer(state.store.variables[name])
+        for state in _states_within(obj)
+        for name, regularizer in state.store.regularizers.items()
+    ]
+
+
+def run_skipped_initializers(obj, names: list[str]) -> None:
+    """Initial values for variables that were made within `skip_initializers()`."""
+    for state in _states_within(obj):
+        state.store.run_initializers([name for name in names if name in state.store.variables])
+
+
+def _in_store(method: Callable, owner, state: _State) -> Callable:
+    @functools.wraps(method)
+    def run(*args, **kwargs):
+        state.running += 1
+        try:
+            with state.store.in_use():
+                return method(owner, *args, **kwargs)
+        finally:
+            state.running -= 1
+
+    return run
+
+
+def _state_of(obj) -> _State:
+    state = obj.__dict__.get(_STATE)
+    if state is None:
+        if not isinstance(obj, keras.layers.Layer | tf.Module):
+            raise ShimError(
+                "track_tf1_style_variables decorates methods of Keras layers and tf.Modules.",
+                received=f"a {type(obj).__module__}.{type(obj).__name__}",
+                accepted="keras.layers.Layer, keras.Model, tf.Module",
+            )
+        # Past __setattr__, since neither Keras nor TensorFlow is to track the state itself.
+        state = obj.__dict__[_STATE] = _State(obj)
+    return state
+
+
+def _states_within(obj) -> Iterator[_State]:
+    if isinstance(obj, keras.layers.Layer):
+        parts = obj._flatten_layers(include_self=True)
+    else:
+        parts = (obj, *obj.submodules)
+    for part in parts:
+        if _STATE in part.__dict__:
+            yield part.__dict__[_STATE]

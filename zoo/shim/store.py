@@ -1,0 +1,280 @@
+"""The variables of one decorated object, under their TF1 names.
+
+`tf.compat.v1.get_variable` asks the current variable store for a variable by its
+full name. While a decorated method runs, `VariableStore` is that store: it makes
+each variable once, through Keras's `add_weight` (or as a `tf.Variable` on a
+`tf.Module`), and hands TF1 code the `tf.Variable` behind it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import inspect
+from collections.abc import Callable, Iterator
+
+import keras
+import tensorflow as tf
+from keras.src.backend.common import global_state
+from tensorflow.python.keras.mixed_precision import autocast_variable
+from tensorflow.python.ops import variable_scope
+
+from zoo.errors import ShimError
+
+v1 = tf.compat.v1
+
+_initializers_are_skipped = contextvars.ContextVar("initializers_are_skipped", default=False)
+
+
+@contextlib.contextmanager
+def skip_initializers() -> Iterator[None]:
+    """Within it, new variables hold zeros and remember their TF1 initializer.
+
+    For whoever fills variables from a checkpoint anyway: random values are not
+    drawn only to be overwritten. `run_initializers` fills those that were not.
+    """
+    token = _initializers_are_skipped.set(True)
+    try:
+        yield
+    finally:
+        _initializers_are_skipped.reset(token)
+
+
+class VariableStore(variable_scope._VariableStore):
+    """The TF1 variable store of one Keras layer, Keras model or `tf.Module`.
+
+    TF1's rules of reuse hold within one call of the decorated method. Between
+    calls every variable is reused, as one graph that is run many times does.
+
+    Attributes:
+        variables: full TF1 name -> `keras.Variable` (`tf.Variable` on a `tf.Module`),
+            in the order of creation.
+        regularizers: full TF1 name -> function of the variable that gives its loss.
+    """
+
+    def __init__(self, owner: keras.layers.Layer | tf.Module) -> None:
+        super().__init__()
+        self._owner = owner
+        self.variables: dict[str, keras.Variable | tf.Variable] = {}
+        self.regularizers: dict[str, Callable] = {}
+        self._skipped: dict[str, Callable] = {}
+        self._handed: dict[str, object] = {}  # what TF1 code holds for each name
+
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Makes this the store that `get_variable` asks, for one call of the method."""
+        names_of_outer_call, self._vars = self._vars, {}
+        try:
+            with variable_scope.with_variable_store(self):
+                yield
+        finally:
+            self._vars = names_of_outer_call
+
+    def run_initializers(self, names: list[str]) -> None:
+        """Gives the named variables the initial values that were skipped."""
+        for name in names:
+            initializer = self._skipped.pop(name, None)
+            if initializer is not None:
+                variable = self.variables[name]
+                variable.assign(initializer(tuple(variable.shape), variable.dtype))
+
+    # get_variable, after custom getters and with the full name, ends here.
+    def _get_single_variable(
+        self,
+        name,
+        shape=None,
+        dtype=tf.float32,
+        initializer=None,
+        regularizer=None,
+        partition_info=None,
+        reuse=None,
+        trainable=None,
+        collections=None,
+        caching_device=None,
+        validate_shape=True,
+        use_resource=None,
+        constraint=None,
+        synchronization=tf.VariableSynchronization.AUTO,
+        aggregation=tf.VariableAggregation.NONE,
+    ):
+        if name in self._vars:
+            self._check_reuse(name, shape, reuse)
+            return self._vars[name]
+        if name not in self.variables:
+            if reuse is True:
+                raise ShimError(
+                    f"Variable {name} does not exist in {self._owner_text()}, and its variable "
+                    "scope has reuse=True.",
+                    next_step="make it first, or use reuse=tf.compat.v1.AUTO_REUSE; two layers "
+                    "never share a variable by name.",
+                )
+            self._create(name, shape, dtype, initializer, trainable, constraint, aggregation)
+        self._check_shape(name, shape)
+        variable = self._vars[name] = self._handed[name]
+        v1.add_to_collections(collections or [v1.GraphKeys.GLOBAL_VARIABLES], variable)
+        if trainable:
+            v1.add_to_collection(v1.GraphKeys.TRAINABLE_VARIABLES, variable)
+        if regularizer is not None:
+            self.add_regularizer(variable, regularizer)
+            self._collect_regularization_loss(name, regularizer)
+        return variable
+
+    def _get_partitioned_variable(self, name, *args, **kwargs):
+        raise ShimError(
+            f"Variable {name} is asked for in parts (partitioner=), which Keras 3 does not have.",
+            next_step="drop the partitioner, and use tf.distribute or keras.distribution to spread "
+            "a variable; a checkpoint that was saved in parts still loads whole.",
+        )
+
+    def add_regularizer(self, variable, regularizer: Callable) -> None:
+        """Makes `regularizer(variable)` one of the owner's losses.
+
+        Under this name TensorFlow's legacy layers look for it too.
+        """
+        name = next(name for name, handed in self._handed.items() if handed is variable)
+        self.regularizers[name] = regularizer
+        tracked = self.variables[name]
+        if isinstance(tracked, keras.Variable):
+            tracked.regularizer = regularizer
+
+    def _create(self, name, shape, dtype, initializer, trainable, constraint, aggregation) -> None:
+        shape, initializer = self._shape_and_initializer(name, shape, dtype, initializer)
+        if _initializers_are_skipped.get():
+            self._skipped[name] = initializer
+            initializer = tf.zeros
+        dtype = tf.as_dtype(dtype)
+        stored_as = self._stored_dtype(dtype)
+        with _outside_of_any_graph(), v1.variable_creator_scope(_named(name)):
+            if isinstance(self._owner, keras.layers.Layer):
+                variable = _add_weight(
+                    self._owner,
+                    name=name.replace("/", "."),  # Keras keeps '/' for its own paths
+                    shape=shape,
+                    initializer=lambda shape, dtype: initializer(shape, tf.as_dtype(dtype)),
+                    dtype=stored_as.name,
+                    trainable=trainable is not False,
+                    constraint=constraint,
+                    aggregation=aggregation.name.lower(),
+                )
+                held = variable._value
+            else:
+                variable = held = tf.Variable(
+                    lambda: initializer(shape, dtype),
+                    trainable=trainable is not False,
+                    dtype=dtype,
+                    constraint=constraint,
+                    aggregation=aggregation,
+                )
+                _track_on_module(self._owner, name, variable)
+        self.variables[name] = variable
+        casts = stored_as != dtype
+        self._handed[name] = autocast_variable.create_autocast_variable(held) if casts else held
+
+    def _shape_and_initializer(self, name, shape, dtype, initializer):
+        """A fully known shape, and a function (shape, dtype) -> initial value."""
+        if shape is not None:
+            shape = tf.TensorShape(shape)
+        if initializer is None:
+            if shape is None:
+                raise ShimError(f"Variable {name} has neither a shape nor an initializer.")
+            initializer, is_value = self._get_default_initializer(name, shape, dtype)
+            initializer = (lambda value: lambda *_: value)(initializer) if is_value else initializer
+        if inspect.isclass(initializer):
+            initializer = initializer()
+        if not callable(initializer) or shape is None:
+            value = _static_value(name, initializer() if callable(initializer) else initializer)
+            return tuple(value.shape), lambda shape, dtype: tf.cast(value, dtype)
+        if not shape.is_fully_defined():
+            raise ShimError(
+                f"The shape of variable {name} is not fully known.",
+                received=f"shape {shape}",
+                next_step="call the layer on inputs whose last dimension is known.",
+            )
+        takes_dtype_by_name = initializer
+        return tuple(shape.as_list()), lambda shape, dtype: takes_dtype_by_name(shape, dtype=dtype)
+
+    def _stored_dtype(self, asked: tf.DType) -> tf.DType:
+        """Under a mixed policy a variable asked for in the compute dtype is stored in the
+        policy's variable dtype; one asked for in any other dtype is what was asked for."""
+        policy = getattr(self._owner, "dtype_policy", None)
+        if policy is not None and asked.name == policy.compute_dtype:
+            return tf.as_dtype(policy.variable_dtype)
+        return asked
+
+    def _check_reuse(self, name, shape, reuse) -> None:
+        if reuse is False:
+            raise ShimError(
+                f"Variable {name} already exists: it is made twice in one call of "
+                f"{self._owner_text()}.",
+                next_step="give the second one another name, or set reuse=True or "
+                "reuse=tf.compat.v1.AUTO_REUSE in its variable scope.",
+            )
+        self._check_shape(name, shape)
+
+    def _check_shape(self, name, shape) -> None:
+        there = tf.TensorShape(self.variables[name].shape)
+        if shape is not None and not tf.TensorShape(shape).is_compatible_with(there):
+            raise ShimError(
+                f"Variable {name} of {self._owner_text()} has shape {there}, and is asked for "
+                f"with shape {tf.TensorShape(shape)}.",
+                next_step="inputs of this size need variables of another shape: make another "
+                "layer for them.",
+            )
+
+    def _collect_regularization_loss(self, name, regularizer) -> None:
+        with v1.name_scope(f"{name}/Regularizer/"):
+            loss = regularizer(self.variables[name])
+        if loss is not None:
+            v1.add_to_collection(v1.GraphKeys.REGULARIZATION_LOSSES, loss)
+
+    def _owner_text(self) -> str:
+        return f"{type(self._owner).__name__} {getattr(self._owner, 'name', '')!r}"
+
+
+@contextlib.contextmanager
+def _outside_of_any_graph() -> Iterator[None]:
+    """Eager, and outside of the stateless scope in which Keras traces a symbolic call:
+    variables made here outlive the graph that asked for them."""
+    stateless_scope = global_state.get_global_attribute("stateless_scope")
+    global_state.set_global_attribute("stateless_scope", None)
+    try:
+        with tf.init_scope():
+            yield
+    finally:
+        global_state.set_global_attribute("stateless_scope", stateless_scope)
+
+
+def _add_weight(layer: keras.layers.Layer, **arguments) -> keras.Variable:
+    # Keras locks the tracker of a layer that is built, which happens before its first call.
+    was_locked, layer._tracker.locked = layer._tracker.locked, False
+    try:
+        return layer.add_weight(**arguments)
+    finally:
+        layer._tracker.locked = was_locked
+
+
+def _track_on_module(module: tf.Module, name: str, variable: tf.Variable) -> None:
+    if not hasattr(module, "_tf1_variables"):
+        module._tf1_variables = {}
+    module._tf1_variables[name] = variable
+
+
+def _named(name: str):
+    """A creator that gives the `tf.Variable` its TF1 name, which Keras does not allow itself."""
+
+    def creator(next_creator, **arguments):
+        return next_creator(**{**arguments, "name": name})
+
+    return creator
+
+
+def _static_value(name: str, value):
+    if tf.is_tensor(value) and not hasattr(value, "numpy"):
+        static = tf.get_static_value(value)
+        if static is None:
+            raise ShimError(
+                f"The initial value of variable {name} is computed in the graph.",
+                next_step="pass an initializer (a function of shape and dtype) or an array.",
+            )
+        value = static
+    return tf.convert_to_tensor(value).numpy()
