@@ -12,7 +12,7 @@ import importlib
 # TensorFlow nor anything else that is heavy.
 _HOME = {
     "CheckpointMismatchError": "zoo.errors",
-    "Model": "zoo.model",
+    "TF1Model": "zoo.model",
     "NameMap": "zoo.checkpoints",
     "ZooError": "zoo.errors",
     "info": "zoo.registry",

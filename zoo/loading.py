@@ -1,0 +1,213 @@
+"""`zoo.load`: a registered network, with its checkpoint's values, as a Keras model."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from zoo import checkpoints, hub, identification, registry
+from zoo.errors import ArgumentError, CheckpointMismatchError, nearest_names
+from zoo.model import TF1Model, has_classifier
+from zoo.shim import TF1Network, run_skipped_initializers, skip_initializers, tf1_variables
+
+logger = logging.getLogger("zoo")
+
+
+def load(
+    name: str,
+    *,
+    tf1_ckpt: str | Path | None = None,
+    weights: str | None = "published",
+    num_classes: int | None = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    dtype: str | None = None,
+    classifier_activation: str | None = "softmax",
+    class_names: Sequence[str] | None = None,
+    name_map: checkpoints.NameMap | None = None,
+    allow_missing: Sequence[str] = (),
+    allow_unexpected: Sequence[str] = (),
+    offline: bool | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+    **arguments,
+) -> TF1Model:
+    """A TF1 network by its registered name, as an ordinary Keras model.
+
+    Args:
+        name: a registered name, such as "inception_v3", an alias, or a name with the tag
+            of one of its checkpoints, "inception_v3.slim_2016_08_28".
+        tf1_ckpt: a checkpoint of one's own, in any form that `zoo.open_checkpoint` reads.
+        weights: "published" for the published checkpoint (fetched, verified and cached);
+            None for random initial values, as the network's TF1 initializers draw them.
+        num_classes: a head of that many classes. Where the checkpoint's head has another
+            size it is left out, the new one starts from random values, and that is said.
+        input_shape: (height, width, channels) if not the registered one; (None, None, 3)
+            leaves the size free. The network's `global_pool` is then switched on.
+        dtype: a Keras dtype policy: "float32", "mixed_bfloat16", ...
+        classifier_activation: "softmax", or None to get logits.
+        class_names: names of the classes, for `decode`; ImageNet's if the head is.
+        name_map: how the checkpoint's names become the network's.
+        allow_missing: scopes or regular expressions of network variables that the
+            checkpoint need not have; they start from random values.
+        allow_unexpected: the same for names in the checkpoint that the network lacks.
+        offline: use the cache alone; None leaves it to ZOO_OFFLINE.
+        progress: called as (done, total, name) while variables are read.
+        **arguments: the original function's own, by their names: `dropout_keep_prob`,
+            `output_stride`, `final_endpoint`, `global_pool`, `weight_decay`, ...
+
+    Returns:
+        A `keras.Model` whose output is (batch, num_classes) probabilities, or features
+        where the arguments ask for those.
+
+    Raises:
+        UnknownModelError: no registered model has this name.
+        ArgumentError: the network takes no such argument or value.
+        CheckpointNotFoundError, CheckpointFormatError: the checkpoint cannot be read.
+        CheckpointMismatchError: it is not this network's; says which one it fits.
+        DownloadError: no source of the published checkpoint could be reached.
+
+    Example:
+        >>> model = zoo.load("resnet_v2_50", num_classes=10, dropout_keep_prob=0.5)
+    """
+    spec = registry.info(name)
+    if weights not in ("published", None):
+        raise ArgumentError(
+            "weights is 'published' or None.",
+            received=repr(weights),
+            next_step="pass a checkpoint of your own as tf1_ckpt=.",
+        )
+    network = make_network(spec, num_classes, input_shape, dtype, arguments)
+    with skip_initializers():
+        model = TF1Model(
+            network,
+            input_shape or (spec.input_size, spec.input_size, 3),
+            classifier_activation=classifier_activation,
+            model_name=spec.full_name,
+            preprocessing=spec.preprocessing,
+            image_size=_preprocessed_size(spec, input_shape),
+            label_offset=0 if class_names else spec.label_offset,
+            class_names=class_names,
+            name=spec.name.replace(".", "_"),
+        )
+    uninitialized = set(tf1_variables(network))
+    path = _checkpoint_path(spec, tf1_ckpt, weights, offline)
+    if path is not None:
+        with checkpoints.open_checkpoint(path) as checkpoint:
+            model.load_report = fill(
+                network,
+                checkpoint,
+                name_map=name_map or checkpoints.NameMap(),
+                allow_missing=[*allow_missing, *_optional(network)],
+                allow_unexpected=allow_unexpected,
+                new_head=num_classes is not None,
+                progress=progress,
+            )
+        uninitialized -= set(model.load_report.loaded)
+    run_skipped_initializers(network, sorted(uninitialized))
+    return model
+
+
+def make_network(spec, num_classes, input_shape, dtype, arguments: dict) -> TF1Network:
+    """The adapter layer of a registered model, not yet built."""
+    adapter = spec.load_adapter()
+    accepted = adapter.accepted_arguments()
+    for argument in arguments:
+        if argument not in accepted:
+            raise ArgumentError(
+                f"{spec.name} takes no argument {argument!r}.",
+                received=f"{argument}={arguments[argument]!r}",
+                accepted=", ".join(accepted),
+                nearest=nearest_names(argument, accepted),
+            )
+    merged = {"num_classes": spec.num_classes, **spec.arguments, **arguments}
+    if num_classes is not None:
+        merged["num_classes"] = num_classes
+    if merged["num_classes"] is not None and merged["num_classes"] < 0:
+        raise ArgumentError("num_classes is a number of classes, or 0.", received=num_classes)
+    if input_shape is not None:
+        _check_input_shape(spec, adapter, input_shape)
+        if tuple(input_shape[:2]) != (spec.input_size,) * 2 and "global_pool" in accepted:
+            merged.setdefault("global_pool", True)
+    return adapter(name=spec.name.replace(".", "_") + "_network", dtype=dtype, **merged)
+
+
+def fill(
+    network: TF1Network,
+    checkpoint: checkpoints.Checkpoint,
+    *,
+    name_map: checkpoints.NameMap,
+    allow_missing: Sequence[str] = (),
+    allow_unexpected: Sequence[str] = (),
+    new_head: bool = False,
+    verify: bool = False,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> checkpoints.LoadReport:
+    """Gives a built network the values of an open checkpoint, strictly matched.
+
+    With `new_head`, head variables whose shapes differ keep their own values.
+    With `verify`, all of the checkpoint is read once before the first assignment.
+    """
+    variables = tf1_variables(network)
+    match = checkpoints.match(
+        checkpoint,
+        variables,
+        name_map,
+        allow_missing=allow_missing,
+        allow_unexpected=allow_unexpected,
+    )
+    replaced = [name for name, *_ in match.wrong_shape if name.startswith(network.head)]
+    if new_head and replaced:
+        kept = {name: variable for name, variable in variables.items() if name not in replaced}
+        logger.warning(
+            "The checkpoint's head is left out; the new one starts from random values: %s",
+            ", ".join(replaced),
+        )
+        match = checkpoints.match(
+            checkpoint,
+            kept,
+            name_map,
+            allow_missing=allow_missing,
+            allow_unexpected=[*allow_unexpected, *network.head],
+        )
+        variables = kept
+    try:
+        match.check()
+    except CheckpointMismatchError as error:
+        raise identification.explain(error, checkpoint, network) from None
+    return checkpoints.assign(match, checkpoint, variables, verify=verify, progress=progress)
+
+
+def _optional(network: TF1Network) -> list[str]:
+    """Auxiliary logits serve training alone, and many released checkpoints lack them."""
+    return [] if has_classifier(network) else list(network.auxiliary)
+
+
+def _checkpoint_path(spec, tf1_ckpt, weights, offline) -> str | Path | None:
+    if tf1_ckpt is not None:
+        return tf1_ckpt
+    if weights is None:
+        return None
+    if spec.checkpoint is None:
+        raise ArgumentError(
+            f"{spec.name} has no published checkpoint.",
+            next_step="pass tf1_ckpt= with one of your own, or weights=None for random values.",
+        )
+    fetched = hub.fetch(spec.checkpoint, offline=offline)
+    return fetched.path if fetched.member is None else f"{fetched.path}!{fetched.member}"
+
+
+def _check_input_shape(spec, adapter, input_shape) -> None:
+    smallest = adapter.minimum_image_size
+    good = len(input_shape) == 3 and isinstance(input_shape[2], int)
+    if not good or any(side is not None and side < smallest for side in input_shape[:2]):
+        raise ArgumentError(
+            f"{spec.name} does not take images of this shape.",
+            received=f"input_shape={tuple(input_shape)}",
+            accepted=f"(height, width, channels), height and width None or >= {smallest}",
+        )
+
+
+def _preprocessed_size(spec, input_shape) -> int | tuple[int, int]:
+    if input_shape is None or None in input_shape[:2]:
+        return spec.input_size
+    return tuple(input_shape[:2])

@@ -1,0 +1,183 @@
+"""The Keras model that `zoo.load` returns: a TF1 network with what is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from zoo import images as image_tools
+from zoo import registry
+from zoo.errors import ArgumentError
+from zoo.shim import TF1Network, tf1_variables
+
+
+@keras.saving.register_keras_serializable(package="zoo")
+class TF1Model(keras.Model):
+    """An ordinary Keras functional model around one TF1 network.
+
+    Images go in as preprocessed float batches of shape (batch, height, width, channels);
+    probabilities (or logits) of shape (batch, num_classes) come out. `.keras` and
+    `.weights.h5` files hold the variables under their TF1 names.
+
+    Args:
+        network: the adapter layer.
+        image_shape: (height, width, channels); None where a side is free.
+        classifier_activation: "softmax", or None for logits.
+        model_name: full name in the registry, such as "inception_v3.slim_2016_08_28".
+        preprocessing: kind of Slim's evaluation preprocessing: "inception" or "vgg".
+        image_size: side in pixels that `preprocess` makes.
+        label_offset: index of the first label in the outputs (1 where 0 is background).
+        class_names: one name for each output; None for ImageNet's.
+        name: as in every Keras model.
+
+    Attributes:
+        network: the adapter layer.
+        load_report: what was loaded from the checkpoint (None if nothing was).
+    """
+
+    def __init__(
+        self,
+        network: TF1Network,
+        image_shape: tuple[int | None, int | None, int],
+        *,
+        classifier_activation: str | None = "softmax",
+        model_name: str,
+        preprocessing: str,
+        image_size: int,
+        label_offset: int,
+        class_names: Sequence[str] | None = None,
+        name: str | None = None,
+    ) -> None:
+        images = keras.Input(tuple(image_shape), name="images")
+        outputs = network(images)
+        if classifier_activation is not None and has_classifier(network):
+            # In float32 whatever the policy, since probabilities are compared and summed.
+            outputs = keras.layers.Activation(
+                classifier_activation, dtype="float32", name="predictions"
+            )(outputs)
+        super().__init__(inputs=images, outputs=outputs, name=name)
+        self.network = network
+        self.load_report = None
+        self._facts = {
+            "classifier_activation": classifier_activation,
+            "model_name": model_name,
+            "preprocessing": preprocessing,
+            "image_size": image_size,
+            "label_offset": label_offset,
+            "class_names": list(class_names) if class_names is not None else None,
+        }
+
+    @property
+    def spec(self) -> registry.ModelSpec:
+        """The registry's facts about this model."""
+        return registry.info(self._facts["model_name"])
+
+    @property
+    def tf1_variables(self) -> dict[str, keras.Variable]:
+        """Full TF1 name -> variable."""
+        return tf1_variables(self.network)
+
+    def preprocess(self, images) -> tf.Tensor:
+        """Slim's own evaluation preprocessing for this network, as TensorFlow ops.
+
+        Args:
+            images: whatever `zoo.images.preprocess` takes: a path, a PIL image, an array or
+                a tensor (also inside `tf.data`), one image or several.
+
+        Returns:
+            float32 tensor, as `zoo.images.preprocess` says.
+
+        Raises:
+            ImageError: something given is no image.
+        """
+        return image_tools.preprocess(
+            images, kind=self._facts["preprocessing"], size=self._facts["image_size"]
+        )
+
+    def decode(self, outputs, top: int = 5) -> list[list[image_tools.Prediction]]:
+        """The best labels of each image.
+
+        Args:
+            outputs: probabilities or logits of shape (batch, num_classes).
+            top: how many labels to give.
+
+        Returns:
+            For each image a list of (index, synset, name, score), best first.
+        """
+        return image_tools.decode(
+            outputs,
+            top=top,
+            label_offset=self._facts["label_offset"],
+            labels=self._facts["class_names"],
+        )
+
+    def end_points(self, images, training: bool = False) -> dict[str, tf.Tensor]:
+        """Every end point of the TF1 function, by its TF1 name, for preprocessed images."""
+        images = tf.convert_to_tensor(images)
+        if images.dtype.is_floating:
+            images = tf.cast(images, self.network.compute_dtype)
+        return self.network.end_points(images, training=training)
+
+    def feature_extractor(self, end_points: str | Sequence[str]) -> keras.Model:
+        """A Keras model from images to the chosen end points; it shares this one's weights.
+
+        Args:
+            end_points: TF1 names, as `end_points` gives them.
+
+        Returns:
+            A model whose output is a dict name -> feature map.
+
+        Raises:
+            ArgumentError: the network has no end point of that name.
+        """
+        names = [end_points] if isinstance(end_points, str) else list(end_points)
+        if not names:
+            raise ArgumentError("A feature extractor needs at least one end point's name.")
+        images = keras.Input(self.input_shape[1:], name="images")
+        features = EndPoints(self.network, names, name="end_points")(images)
+        return keras.Model(images, features, name=f"{self.name}_features")
+
+    def get_config(self) -> dict:
+        return {
+            "network": keras.saving.serialize_keras_object(self.network),
+            "image_shape": list(self.input_shape[1:]),
+            "name": self.name,
+            **self._facts,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict, custom_objects=None) -> TF1Model:
+        network = keras.saving.deserialize_keras_object(
+            config["network"], custom_objects=custom_objects
+        )
+        return cls(**{**config, "network": network})
+
+
+@keras.saving.register_keras_serializable(package="zoo")
+class EndPoints(keras.layers.Layer):
+    """Chosen end points of a network, as a layer: images in, dict of feature maps out."""
+
+    def __init__(self, network: TF1Network, names: Sequence[str], **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.network = network
+        self.names = list(names)
+
+    def call(self, images, training=False):
+        return self.network.end_points(images, training=training, names=tuple(self.names))
+
+    def get_config(self) -> dict:
+        network = keras.saving.serialize_keras_object(self.network)
+        return {**super().get_config(), "network": network, "names": self.names}
+
+    @classmethod
+    def from_config(cls, config: dict) -> EndPoints:
+        network = keras.saving.deserialize_keras_object(config.pop("network"))
+        return cls(network, **config)
+
+
+def has_classifier(network: TF1Network) -> bool:
+    """Whether the network's output is logits, not features."""
+    given = {**network.accepted_arguments(), **network.arguments}
+    return bool(given.get("num_classes")) and given.get("final_endpoint") is None
