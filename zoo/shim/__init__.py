@@ -15,11 +15,17 @@ from zoo.shim.decorator import (  # noqa: E402
     track_tf1_style_variables,
 )
 from zoo.shim.network import TF1Network  # noqa: E402
+from zoo.shim.slim_repair import repair_tf_slim, restore_tf_slim  # noqa: E402
 from zoo.shim.store import skip_initializers  # noqa: E402
+
+# What it mends is broken outright on today's TensorFlow, so no working code can depend on it.
+repair_tf_slim()
 
 __all__ = [
     "TF1Network",
     "regularization_losses",
+    "repair_tf_slim",
+    "restore_tf_slim",
     "run_skipped_initializers",
     "skip_initializers",
     "tf1_variables",

@@ -110,7 +110,7 @@ def regularization_losses(obj) -> list[tf.Tensor]:
     Keras layers have them in `layer.losses`; a `tf.Module` has no such property.
     """
     return [
-        regularizer(state.store.variables[name])
+        regularizer(tf.convert_to_tensor(state.store.variables[name]))
         for state in _states_within(obj)
         for name, regularizer in state.store.regularizers.items()
     ]

@@ -135,14 +135,14 @@ class VariableStore(variable_scope._VariableStore):
         self.regularizers[name] = regularizer
         tracked = self.variables[name]
         if isinstance(tracked, keras.Variable):
-            tracked.regularizer = regularizer
+            # TF1's regularizers expect a tensor's dtype, where a Keras variable's is a string.
+            tracked.regularizer = lambda variable: regularizer(tf.convert_to_tensor(variable))
 
     def _create(self, name, shape, dtype, initializer, trainable, constraint, aggregation) -> None:
-        shape, initializer = self._shape_and_initializer(name, shape, dtype, initializer)
+        shape, dtype, initializer = self._resolve(name, shape, dtype, initializer)
         if _initializers_are_skipped.get():
             self._skipped[name] = initializer
             initializer = tf.zeros
-        dtype = tf.as_dtype(dtype)
         stored_as = self._stored_dtype(dtype)
         with _outside_of_any_graph(), v1.variable_creator_scope(_named(name)):
             if isinstance(self._owner, keras.layers.Layer):
@@ -170,28 +170,26 @@ class VariableStore(variable_scope._VariableStore):
         casts = stored_as != dtype
         self._handed[name] = autocast_variable.create_autocast_variable(held) if casts else held
 
-    def _shape_and_initializer(self, name, shape, dtype, initializer):
-        """A fully known shape, and a function (shape, dtype) -> initial value."""
-        if shape is not None:
-            shape = tf.TensorShape(shape)
+    def _resolve(self, name, shape, dtype, initializer):
+        """Shape, dtype and a function (shape, dtype) -> initial value, by TF1's defaults."""
         if initializer is None:
             if shape is None:
                 raise ShimError(f"Variable {name} has neither a shape nor an initializer.")
-            initializer, is_value = self._get_default_initializer(name, shape, dtype)
-            initializer = (lambda value: lambda *_: value)(initializer) if is_value else initializer
+            initializer, _ = self._get_default_initializer(name, tf.TensorShape(shape), dtype)
         if inspect.isclass(initializer):
             initializer = initializer()
         if not callable(initializer) or shape is None:
-            value = _static_value(name, initializer() if callable(initializer) else initializer)
-            return tuple(value.shape), lambda shape, dtype: tf.cast(value, dtype)
+            value = _static_value(name, initializer)
+            return tuple(value.shape), value.dtype, lambda shape, dtype: tf.cast(value, dtype)
+        shape = tf.TensorShape(shape)
         if not shape.is_fully_defined():
             raise ShimError(
                 f"The shape of variable {name} is not fully known.",
                 received=f"shape {shape}",
                 next_step="call the layer on inputs whose last dimension is known.",
             )
-        takes_dtype_by_name = initializer
-        return tuple(shape.as_list()), lambda shape, dtype: takes_dtype_by_name(shape, dtype=dtype)
+        draw = initializer
+        return tuple(shape), tf.as_dtype(dtype), lambda shape, dtype: draw(shape, dtype=dtype)
 
     def _stored_dtype(self, asked: tf.DType) -> tf.DType:
         """Under a mixed policy a variable asked for in the compute dtype is stored in the
@@ -223,7 +221,7 @@ class VariableStore(variable_scope._VariableStore):
 
     def _collect_regularization_loss(self, name, regularizer) -> None:
         with v1.name_scope(f"{name}/Regularizer/"):
-            loss = regularizer(self.variables[name])
+            loss = regularizer(tf.convert_to_tensor(self.variables[name]))
         if loss is not None:
             v1.add_to_collection(v1.GraphKeys.REGULARIZATION_LOSSES, loss)
 
@@ -268,13 +266,16 @@ def _named(name: str):
     return creator
 
 
-def _static_value(name: str, value):
-    if tf.is_tensor(value) and not hasattr(value, "numpy"):
-        static = tf.get_static_value(value)
-        if static is None:
-            raise ShimError(
-                f"The initial value of variable {name} is computed in the graph.",
-                next_step="pass an initializer (a function of shape and dtype) or an array.",
-            )
-        value = static
-    return tf.convert_to_tensor(value).numpy()
+def _static_value(name: str, initializer) -> tf.Tensor:
+    """The value that is given in an initializer's place, or that a function of nothing gives."""
+    with tf.init_scope():
+        value = initializer() if callable(initializer) else initializer
+        if tf.is_tensor(value) and not hasattr(value, "numpy"):
+            static = tf.get_static_value(value)
+            if static is None:
+                raise ShimError(
+                    f"The initial value of variable {name} is computed in the graph.",
+                    next_step="pass an initializer (a function of shape and dtype) or an array.",
+                )
+            value = static
+        return tf.convert_to_tensor(value)
