@@ -143,6 +143,17 @@ def test_in_tf_data_a_wrong_range_is_refused(photos):
             run(wrong)
 
 
+def test_in_a_tf1_session(photos, goldens, recording):
+    """There nothing orders the range check before the rest by itself."""
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        floats = tf.compat.v1.placeholder(tf.float32, [None, None, 3])
+        output = preprocess(floats, "inception", 224)
+        values = session.run(output, {floats: photos[0] / np.float32(255)})
+        assert_is_photo(values, goldens, recording, 1)
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"in \[0, 1\]"):
+            session.run(output, {floats: photos[0]})
+
+
 def test_an_unknown_rank_is_refused():
     data = tf.data.Dataset.from_tensors(tf.io.encode_png(tf.zeros([4, 4, 3], tf.uint8)))
     with pytest.raises(Exception, match=r"(?s)InputShapeError.*expand_animations=False"):
