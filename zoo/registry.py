@@ -192,6 +192,9 @@ class _Row:
         value = self.values.pop(key, None)
         if value is None:
             if default is _REQUIRED:
+                if misspelt := nearest_names(key, self.values, count=1):
+                    what = f"the key `{misspelt[0]}` is not known here"
+                    raise self.error(what, misspelt[0], nearest=[key])
                 raise self.error(f"the key `{key}` is missing", accepted=_TYPES[kind])
             return default
         fits = isinstance(value, (int, float) if kind is float else kind)

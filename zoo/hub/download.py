@@ -217,7 +217,8 @@ def _begin(response, url: str, offset: int, part: Path, expected: Expected):
 
 
 def _write(response, part: Path, name: str, offset: int, total, expected, advance) -> None:
-    limit = next((n for n in (total, expected.size) if n is not None), LARGEST)
+    whole = total if total is not None else expected.size
+    limit = LARGEST if whole is None else whole
     written = offset
     with open(part, "r+b" if offset else "wb") as file:
         file.truncate(offset)
@@ -232,7 +233,7 @@ def _write(response, part: Path, name: str, offset: int, total, expected, advanc
     if written > limit:
         _forget(part)
         raise expected.mismatch(name, f"more than {limit} bytes", f"{limit} bytes")
-    if total is not None and written < total:
+    if whole is not None and written < whole:
         raise _TryAgain(f"the connection ended at {bytes_text(written)}")
 
 
