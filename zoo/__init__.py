@@ -15,6 +15,7 @@ _HOME = {
     "TF1Model": "zoo.model",
     "NameMap": "zoo.checkpoints",
     "ZooError": "zoo.errors",
+    "compare_with_tf1_graph": "zoo.validation",
     "info": "zoo.registry",
     "list_models": "zoo.registry",
     "load": "zoo.loading",

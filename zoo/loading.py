@@ -82,7 +82,7 @@ def load(
             network,
             input_shape or (spec.input_size, spec.input_size, 3),
             classifier_activation=classifier_activation,
-            model_name=spec.full_name,
+            model_name=spec.checkpoint.full_name if spec.checkpoint else spec.name,
             preprocessing=spec.preprocessing,
             image_size=_preprocessed_size(spec, input_shape),
             label_offset=0 if class_names else spec.label_offset,
@@ -90,7 +90,7 @@ def load(
             name=spec.name.replace(".", "_"),
         )
     uninitialized = set(tf1_variables(network))
-    path = _checkpoint_path(spec, tf1_ckpt, weights, offline)
+    path, surplus = _find_checkpoint(spec, tf1_ckpt, weights, offline)
     if path is not None:
         with checkpoints.open_checkpoint(path) as checkpoint:
             model.load_report = fill(
@@ -98,7 +98,7 @@ def load(
                 checkpoint,
                 name_map=name_map or checkpoints.NameMap(),
                 allow_missing=[*allow_missing, *_optional(network)],
-                allow_unexpected=allow_unexpected,
+                allow_unexpected=[*allow_unexpected, *surplus],
                 new_head=num_classes is not None,
                 progress=progress,
             )
@@ -182,18 +182,20 @@ def _optional(network: TF1Network) -> list[str]:
     return [] if has_classifier(network) else list(network.auxiliary)
 
 
-def _checkpoint_path(spec, tf1_ckpt, weights, offline) -> str | Path | None:
+def _find_checkpoint(spec, tf1_ckpt, weights, offline) -> tuple[str | Path | None, Sequence[str]]:
+    """Path of the checkpoint, if any, and the scopes in it that are not the network's."""
     if tf1_ckpt is not None:
-        return tf1_ckpt
+        return tf1_ckpt, ()
     if weights is None:
-        return None
+        return None, ()
     if spec.checkpoint is None:
         raise ArgumentError(
             f"{spec.name} has no published checkpoint.",
             next_step="pass tf1_ckpt= with one of your own, or weights=None for random values.",
         )
     fetched = hub.fetch(spec.checkpoint, offline=offline)
-    return fetched.path if fetched.member is None else f"{fetched.path}!{fetched.member}"
+    path = fetched.path if fetched.member is None else f"{fetched.path}!{fetched.member}"
+    return path, fetched.source.surplus
 
 
 def _check_input_shape(spec, adapter, input_shape) -> None:

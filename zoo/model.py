@@ -70,6 +70,11 @@ class TF1Model(keras.Model):
         }
 
     @property
+    def model_name(self) -> str:
+        """Full name in the registry, with the tag of its checkpoint."""
+        return self._facts["model_name"]
+
+    @property
     def spec(self) -> registry.ModelSpec:
         """The registry's facts about this model."""
         return registry.info(self._facts["model_name"])

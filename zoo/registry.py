@@ -69,6 +69,7 @@ class SourceSpec:
             or the archive holds just one.
         size: bytes of the file that the source gives, if known.
         algorithm, digest: its published hash; both None if the hash is recorded on first use.
+        surplus: scopes of variables in it that are not the network's, to be passed over.
     """
 
     kind: str
@@ -77,6 +78,7 @@ class SourceSpec:
     size: int | None = None
     algorithm: str | None = None
     digest: str | None = None
+    surplus: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -371,12 +373,13 @@ def _read_source(row: _Row) -> SourceSpec:
     member = row.take("member", str, None)
     size = row.take("size", int, None, at_least=0)
     algorithm, digest = _read_hash(row, needed=kind != "file")
+    surplus = row.texts("surplus")
     row.finish()
     if kind == "https":
         _check_urls(row, options, digest)
     if kind == "wheel":
         _check_wheel(row, options, member)
-    return SourceSpec(kind, options, member, size, algorithm, digest)
+    return SourceSpec(kind, options, member, size, algorithm, digest, surplus)
 
 
 def _read_hash(row: _Row, needed: bool) -> tuple[str | None, str | None]:

@@ -4,6 +4,8 @@
 >>> from zoo.shim import track_tf1_style_variables, tf1_variables
 """
 
+import warnings
+
 from zoo.environment import check_environment
 
 check_environment()
@@ -20,6 +22,11 @@ from zoo.shim.store import skip_initializers  # noqa: E402
 
 # What it mends is broken outright on today's TensorFlow, so no working code can depend on it.
 repair_tf_slim()
+
+# TensorFlow's legacy layers, which tf-slim stands on, warn of what they do themselves.
+warnings.filterwarnings(
+    "ignore", message=r"`layer\.(apply|updates)`", module=r"tensorflow\.python\.keras\."
+)
 
 __all__ = [
     "TF1Network",

@@ -258,10 +258,15 @@ def _track_on_module(module: tf.Module, name: str, variable: tf.Variable) -> Non
 
 
 def _named(name: str):
-    """A creator that gives the `tf.Variable` its TF1 name, which Keras does not allow itself."""
+    """A creator that gives the `tf.Variable` its TF1 name, which Keras does not allow itself.
+
+    It is also made outside the function that is being traced, not lifted out of it
+    afterwards, which would cost a second trace.
+    """
 
     def creator(next_creator, **arguments):
-        return next_creator(**{**arguments, "name": name})
+        arguments.update(name=name, experimental_enable_variable_lifting=False)
+        return next_creator(**arguments)
 
     return creator
 

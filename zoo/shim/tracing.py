@@ -43,12 +43,16 @@ class TracedMethod:
         leaves = [_to_tensor(leaf) for leaf in tf.nest.flatten((args, kwargs))]
         is_tensor = [_is_tensor(leaf) for leaf in leaves]
         tensors = [leaf for leaf, yes in zip(leaves, is_tensor, strict=True) if yes]
-        constants = [_hashable(leaf) for leaf, yes in zip(leaves, is_tensor, strict=True) if not yes]
+        constants = [
+            _hashable(leaf) for leaf, yes in zip(leaves, is_tensor, strict=True) if not yes
+        ]
         specs = [tf.type_spec_from_value(tensor) for tensor in tensors]
 
         def body(*tensors):
             given = iter(tensors)
-            filled = [next(given) if yes else leaf for leaf, yes in zip(leaves, is_tensor, strict=True)]
+            filled = [
+                next(given) if yes else leaf for leaf, yes in zip(leaves, is_tensor, strict=True)
+            ]
             inner_args, inner_kwargs = tf.nest.pack_sequence_as((args, kwargs), filled)
             _forget_collections(v1.get_default_graph())
             return self._run(inner_args, inner_kwargs, outer_scope, frozen)
@@ -65,7 +69,9 @@ class TracedMethod:
             function = self._find_or_trace(self._traces.setdefault(key, {}), specs, body)
         return function(*tensors)
 
-    def _find_or_trace(self, traces: dict[tuple, Callable], specs: list, body: Callable) -> Callable:
+    def _find_or_trace(
+        self, traces: dict[tuple, Callable], specs: list, body: Callable
+    ) -> Callable:
         batches = tuple(_batch(spec) for spec in specs)
         for served, function in traces.items():
             if all(b in (None, a) for a, b in zip(batches, served, strict=True)):

@@ -113,7 +113,7 @@ def compare_with_tf1_graph(model: TF1Model, images: np.ndarray | None = None) ->
         _difference(name, shim[name], graph[name], tolerances.END_POINTS) for name in graph
     )
     return Report(
-        model=model.spec.full_name,
+        model=model.model_name,
         variables=len(variables),
         end_points=rows,
         logits=_difference("logits", shim_logits, graph_logits, tolerances.LOGITS),
@@ -138,7 +138,8 @@ def run_tf1_graph(
         logits, end_points = network.forward(placeholder)
         variables = v1.global_variables()
         for variable in variables:
-            variable.load(value_of(variable.op.name), session)
+            initializer = variable.initializer
+            session.run(initializer, {initializer.inputs[1]: value_of(variable.op.name)})
         logits, end_points = session.run((logits, dict(end_points)), {placeholder: images})
     return logits, end_points, {v.op.name: tuple(v.shape.as_list()) for v in variables}
 

@@ -1,0 +1,28 @@
+# `make demo` and `make test` do all the setting up that they need.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint wheel clean
+
+demo: .venv/installed
+	$(BIN)/python examples/demo.py
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+wheel: .venv/installed
+	$(BIN)/python -m build --outdir dist .
+
+clean:
+	rm -rf .venv build dist *.egg-info
+
+# Installed anew when what it installs has changed.
+.venv/installed: pyproject.toml setup.py
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
