@@ -11,6 +11,7 @@ import gzip
 import io
 import os
 import stat
+import struct
 import tarfile
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -89,9 +90,24 @@ class _Bounds:
         )
 
 
+def check_listing(path: str | os.PathLike, listed: int) -> None:
+    """Compares the number of members with a zip's end record, which `zipfile` does not do."""
+    with Path(path).open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 22 - 0xFFFF))  # the record, and the longest comment after it
+        tail = file.read()
+    place = tail.rfind(b"PK\x05\x06")
+    if place < 0 or len(tail) - place < 22:
+        raise WireError("its list of members is cut off")
+    (count,) = struct.unpack_from("<H", tail, place + 10)
+    if count not in (listed, 0xFFFF):  # 0xFFFF: the number is in a zip64 record.
+        raise WireError(f"it lists {listed} of {count} members")
+
+
 def _unpack_zip(path: str | os.PathLike, folder: Path, bounds: _Bounds) -> None:
     with zipfile.ZipFile(path) as archive:
         admitted = []
+        check_listing(path, len(archive.infolist()))
         for member in archive.infolist():
             target = bounds.member(member.filename, member.file_size)
             kind = stat.S_IFMT(member.external_attr >> 16)

@@ -7,12 +7,12 @@ header is checked against the file's size, flipped values are not seen.
 from __future__ import annotations
 
 import os
-import struct
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from zoo.checkpoints.archives import check_listing
 from zoo.checkpoints.checkpoint import Checkpoint, Tensor, reading
 from zoo.checkpoints.wire import WireError
 
@@ -51,8 +51,7 @@ class NpzCheckpoint(Checkpoint):
 
     def _describe(self, file: str) -> dict[str, Tensor]:
         members = self._zip.infolist()
-        if len(members) != _recorded_count(file, len(members)):
-            raise WireError("its list of arrays is incomplete")
+        check_listing(file, len(members))
         tensors = {}
         for member in members:
             name = member.filename.removesuffix(_SUFFIX)
@@ -88,19 +87,6 @@ def _read_header(stream) -> tuple[tuple[int, ...], np.dtype, int]:
     if any(not isinstance(dim, int) or dim < 0 for dim in shape):
         raise WireError(f"an array has the impossible shape {shape}")
     return shape, dtype, stream.tell()
-
-
-def _recorded_count(file: str, found: int) -> int:
-    """The number of members that the zip's end record tells; `zipfile` does not compare it."""
-    with Path(file).open("rb") as opened:
-        size = opened.seek(0, os.SEEK_END)
-        opened.seek(max(0, size - 22 - 0xFFFF))
-        tail = opened.read()
-    place = tail.rfind(b"PK\x05\x06")
-    if place < 0 or len(tail) - place < 22:
-        raise WireError("the end of its list of arrays is missing")
-    (count,) = struct.unpack_from("<H", tail, place + 10)
-    return found if count == 0xFFFF else count
 
 
 class SafetensorsCheckpoint(Checkpoint):

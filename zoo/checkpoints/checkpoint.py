@@ -40,6 +40,7 @@ class Checkpoint:
         self.path = os.fspath(path)
         self._tensors = tensors
         self._on_close: list[Callable[[], None]] = []
+        self._unpacked: tuple[str, str] | None = None  # temporary folder, archive
 
     def names(self) -> list[str]:
         """The names of all variables, sorted."""
@@ -61,14 +62,14 @@ class Checkpoint:
         return self._tensor(name).dtype
 
     def read(self, name: str) -> np.ndarray:
-        """The values of one variable, read from the file now.
+        """The values of one variable, read from the file now; the array may be read-only.
 
         Raises:
             ArgumentError: the checkpoint holds nothing of this name.
             CheckpointFormatError: the values are damaged.
         """
         tensor = self._tensor(name)
-        with reading(self.path, f"reading {name!r}"):
+        with relabelled(*self._unpacked or ("", "")), reading(self.path, f"reading {name!r}"):
             return self._read(name, tensor)
 
     def close(self) -> None:
@@ -109,6 +110,17 @@ def reading(path: str | os.PathLike, doing: str):
     except Exception as error:
         reason = str(error) or type(error).__name__
         raise damaged(path, f"{doing}: {reason}") from error
+
+
+@contextlib.contextmanager
+def relabelled(folder: str, archive: str):
+    """Errors about a file in an archive's temporary folder say ARCHIVE!MEMBER instead."""
+    try:
+        yield
+    except ZooError as error:
+        if folder:
+            error.what = error.what.replace(f"{folder}{os.sep}", f"{archive}!")
+        raise
 
 
 def damaged(path: str | os.PathLike, detail: str) -> CheckpointFormatError:

@@ -106,9 +106,7 @@ class GraphDefCheckpoint(Checkpoint):
         return described
 
     def _read(self, name: str, tensor: Tensor) -> np.ndarray:
-        return np.array(
-            tensors.parse_values(self._buffer, tensor.where, tensor.dtype, tensor.shape)
-        )
+        return tensors.parse_values(self._buffer, tensor.where, tensor.dtype, tensor.shape)
 
 
 def is_graph_def(path: str | os.PathLike) -> bool:

@@ -23,6 +23,8 @@ _SLOTS = re.compile(
     r"|LARSOptimizer|AMSGrad|AddSign|PowerSign|YFOptimizer|LAMB|adam_[mv]|gradient_accumulator"
     r"|gradient_squared_accumulator)(_\d+)?"
 )
+# Under a scope, TF 1.15 names a partition's slot wrongly: VARIABLE/art_0/Adam (slot_creator.py).
+_PART = re.compile(r"/(p?art_\d+)$")
 _BETA_POWER = re.compile(r"beta[12]_power(_\d+)?")
 _AUXILIARY = re.compile(r"(^|/)(AuxLogits|aux_\d+|aux_logits)(/|$)")
 
@@ -49,7 +51,7 @@ def _role(name: str, present: set[str]) -> str:
         return MOVING_AVERAGE
     if _BETA_POWER.fullmatch(last):
         return OPTIMIZER_SLOT
-    if _SLOTS.fullmatch(last) and _is_under_a_scope(base, present):
+    if _SLOTS.fullmatch(last) and _is_under_a_scope(_PART.sub("", base), present):
         return OPTIMIZER_SLOT
     return AUXILIARY if _AUXILIARY.search(name) else VARIABLE
 

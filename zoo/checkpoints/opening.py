@@ -15,7 +15,13 @@ from pathlib import Path
 from zoo.checkpoints.archives import is_archive, unpack
 from zoo.checkpoints.arrays import NpzCheckpoint, SafetensorsCheckpoint, is_safetensors
 from zoo.checkpoints.bundle import BundleCheckpoint, is_bundle_header
-from zoo.checkpoints.checkpoint import Checkpoint, damaged, mistaken_content, reading
+from zoo.checkpoints.checkpoint import (
+    Checkpoint,
+    damaged,
+    mistaken_content,
+    reading,
+    relabelled,
+)
 from zoo.checkpoints.graph_def import GraphDefCheckpoint, is_graph_def
 from zoo.checkpoints.sstable import Table, is_table
 from zoo.checkpoints.v1 import V1Checkpoint
@@ -193,30 +199,17 @@ def _open_archive(given: str, member: str | None) -> Checkpoint:
     folder = tempfile.TemporaryDirectory(prefix="zoo-checkpoint-")
     try:
         names = unpack(given, folder.name)
-        found = _in_archive(given, folder.name, names, member)
-        with _relabelled(folder.name, given):
+        with relabelled(folder.name, given):
+            found = _in_archive(given, folder.name, names, member)
             checkpoint = _open_found(found, found.path)
         inside = os.path.relpath(found.path, folder.name)
         checkpoint.path = f"{given}!{inside}"
+        checkpoint._unpacked = folder.name, given
     except BaseException:
         folder.cleanup()
         raise
     checkpoint._on_close.insert(0, folder.cleanup)
     return checkpoint
-
-
-class _relabelled:
-    """Puts the archive's path for the temporary folder's into an error about what was inside."""
-
-    def __init__(self, folder: str, archive: str) -> None:
-        self._names = (f"{folder}{os.sep}", f"{archive}!")
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _kind, error, _trace) -> None:
-        if isinstance(error, CheckpointFormatError):
-            error.what = error.what.replace(*self._names)
 
 
 def _in_archive(given: str, folder: str, names: list[str], member: str | None) -> Found:
@@ -227,8 +220,9 @@ def _in_archive(given: str, folder: str, names: list[str], member: str | None) -
     if not candidates:
         raise CheckpointFormatError(
             f"The archive {given} holds no checkpoint.",
-            received=_shortened(sorted(names)),
+            received=_shortened(sorted(names)) if names else "an empty archive",
             accepted=_FORMS,
+            next_step="Give the archive that has the checkpoint.",
         )
     folders = {os.path.dirname(candidate.path) for candidate in candidates}
     if len(candidates) > 1 and len(folders) == 1:

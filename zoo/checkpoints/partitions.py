@@ -20,7 +20,7 @@ def join_parts(
     ranges = {extents: tensors.resolve_slice(extents, tensor.shape) for extents in slices}
     sizes = [tensors.size_of(tensors.shape_of_slice(part)) for part in ranges.values()]
     if sum(sizes) != tensors.size_of(tensor.shape):
-        raise WireError("the parts of a partitioned variable do not make up the whole")
+        raise WireError("of a partitioned variable only some parts are stored")
     whole = np.empty(tensor.shape, tensor.dtype)
     covered = np.zeros(tensor.shape, bool)
     for extents, part in ranges.items():

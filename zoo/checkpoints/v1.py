@@ -110,5 +110,5 @@ def _parse_data(value, name: str, dtype: np.dtype, shape: tensors.Shape) -> np.n
                 elif part == 3:
                     values = wire.subspan(part_kind, part_content)
             if stored == name and values is not None:
-                return np.array(tensors.parse_values(value, values, dtype, shape, exact=True))
+                return tensors.parse_values(value, values, dtype, shape, exact=True)
     raise WireError(f"the values of {name!r} are not where they should be")
