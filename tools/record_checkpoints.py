@@ -72,7 +72,8 @@ def fill(session):
         if info is None:
             stored = values(variable.op.name, variable.shape.as_list())
         else:
-            part = tuple(slice(o, o + s) for o, s in zip(info.var_offset, info.var_shape))
+            extents = zip(info.var_offset, info.var_shape)  # noqa: B905 (Python 3.7)
+            part = tuple(slice(start, start + size) for start, size in extents)
             stored = values(info.full_name, info.full_shape)[part]
         variable.load(stored.astype(variable.dtype.as_numpy_dtype), session)
 

@@ -36,7 +36,7 @@ def test_unknown_name(goldens):
     with open_checkpoint(goldens / "momentum") as checkpoint:
         assert "Net/Conv/weights" in checkpoint
         assert "Net/Conv/weihgts" not in checkpoint
-        with pytest.raises(ArgumentError, match="Nearest:.*Net/Conv/weights"):
+        with pytest.raises(ArgumentError, match=r"Nearest:.*Net/Conv/weights"):
             checkpoint.read("Net/Conv/weihgts")
 
 

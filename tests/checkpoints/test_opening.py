@@ -81,7 +81,7 @@ def test_saved_model_without_variables(made_by_tensorflow, tmp_path):
 def test_missing_path_names_its_neighbours(goldens):
     with pytest.raises(CheckpointNotFoundError, match=r"Nearest: +adam\.ckpt"):
         open_checkpoint(goldens / "adan.ckpt")
-    with pytest.raises(FileNotFoundError, match="directory .* does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"directory .* does not exist"):
         open_checkpoint(goldens / "nowhere" / "model.ckpt")
 
 

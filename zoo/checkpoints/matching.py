@@ -131,7 +131,7 @@ class Match:
 
     def _scopes(self) -> str | None:
         """The NameMap that makes every name fit, if one change of the outer scope does."""
-        if not self.missing or self.assignments:
+        if not self.missing or self.assignments or len(self.unexpected) > 2 * len(self.missing):
             return None
         available, wanted = set(self.unexpected), self.missing[0]
         for candidate in self.unexpected:
