@@ -368,6 +368,8 @@ def test_a_bad_row_leaves_nothing_behind(own, changes, part):
         registry.register("bad", **row(**changes))
     assert part in str(caught.value)
     assert registry.list_models() == before
+    with pytest.raises(UnknownModelError):
+        registry.info("bad")
 
 
 # -- adapters ----------------------------------------------------------------------------------

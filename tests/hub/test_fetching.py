@@ -274,7 +274,7 @@ def test_eight_processes_make_one_download(server, body):
 
 
 @pytest.mark.slow
-def test_killed_process_frees_the_lock(server, checkpoint, body, cache):
+def test_killed_process_frees_the_lock(server, body, cache):
     import threading
 
     gate = threading.Event()
@@ -287,14 +287,8 @@ def test_killed_process_frees_the_lock(server, checkpoint, body, cache):
     process.kill()
     process.communicate()
     gate.set()
-    spec = checkpoint(url, body)
-    spec = CheckpointSpec(
-        "net",
-        "tag",
-        (
-            SourceSpec(
-                "https", {"url": url}, None, None, "sha256", hashlib.sha256(body).hexdigest()
-            ),
-        ),
+    source = SourceSpec(
+        "https", {"url": url}, None, None, "sha256", hashlib.sha256(body).hexdigest()
     )
+    spec = CheckpointSpec("net", "tag", (source,))
     assert hub.fetch(spec).path.read_bytes() == body

@@ -71,10 +71,10 @@ class Slot:
     """The place in the cache for what one source of one checkpoint gives."""
 
     def __init__(self, checkpoint: str, spec: SourceSpec, filename: str) -> None:
-        identity = [spec.kind, spec.member, sorted(spec.options.items())]
         # Mirrors give the same file, so they do not move it.
-        identity[2] = [item for item in identity[2] if item[0] != "mirrors"]
-        key = hashlib.sha256(json.dumps(identity, default=str).encode()).hexdigest()[:8]
+        options = sorted(item for item in spec.options.items() if item[0] != "mirrors")
+        identity = json.dumps([spec.kind, spec.member, options], default=str)
+        key = hashlib.sha256(identity.encode()).hexdigest()[:8]
         self.checkpoint = checkpoint
         self.spec = spec
         self.path = cache_dir() / checkpoint / f"{spec.kind}-{key}" / filename
@@ -109,13 +109,11 @@ class Slot:
 
     def _unchanged(self, record: Record, expected: Expected) -> bool:
         stat = self.path.stat()
-        return (
-            stat.st_size == record.size
-            and stat.st_mtime_ns == record.mtime_ns
-            and expected.size in (None, record.size)
-            and (expected.algorithm is None or record.hashes.get(expected.algorithm))
-            == (expected.algorithm is None or expected.digest)
-        )
+        if (stat.st_size, stat.st_mtime_ns) != (record.size, record.mtime_ns):
+            return False
+        if expected.size not in (None, record.size):
+            return False
+        return expected.digest is None or record.hashes.get(expected.algorithm) == expected.digest
 
     def keep(self, fingerprint: Fingerprint, source: str) -> None:
         """Write the record of the verified file."""
@@ -253,7 +251,7 @@ def _clear(folder: Path, unfinished_only: bool) -> int:
     from filelock import FileLock, Timeout
 
     whole = {path.with_suffix("") for path in folder.glob("*.json")}
-    whole = {path for path in whole if (record := read_record(path)) and record}
+    whole = {path for path in whole if read_record(path) is not None}
     freed = 0
     with contextlib.ExitStack() as held:
         try:
