@@ -146,14 +146,17 @@ def run_tf1_graph(
 
 def _values(model: TF1Model) -> Callable[[str], np.ndarray]:
     """TF1 name -> value, from the checkpoint that the model was loaded from."""
-    own = tf1_variables(model.network)
-    if model.load_report is None:
-        return lambda name: own[name].numpy()
-    read = {}
-    with checkpoints.open_checkpoint(model.load_report.path) as checkpoint:
-        for name, there in model.load_report.loaded.items():
-            read[name] = checkpoint.read(there)
-    return lambda name: read[name] if name in read else own[name].numpy()
+    loaded = model.load_report.loaded if model.load_report else {}
+    # Read before the graph is entered: inside it an eager variable has no value.
+    values = {
+        name: variable.numpy()
+        for name, variable in tf1_variables(model.network).items()
+        if name not in loaded
+    }
+    if loaded:
+        with checkpoints.open_checkpoint(model.load_report.path) as checkpoint:
+            values.update({name: checkpoint.read(there) for name, there in loaded.items()})
+    return values.__getitem__
 
 
 def _noise(model: TF1Model) -> np.ndarray:
