@@ -19,9 +19,11 @@ _HOME = {
     "info": "zoo.registry",
     "list_models": "zoo.registry",
     "load": "zoo.loading",
+    "load_model": "zoo.model",
     "open_checkpoint": "zoo.checkpoints",
     "register": "zoo.registry",
     "verify": "zoo.validation",
+    "write_checkpoint": "zoo.checkpoints",
 }
 
 __all__ = sorted(_HOME)

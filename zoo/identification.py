@@ -73,17 +73,15 @@ def explain(
         ).strip()
         return error
     best = fits[0]
-    if _is_architecture_of(network, best):
-        classes = {**network.accepted_arguments(), **network.arguments}.get("num_classes")
-        if best.complete and best.num_classes not in (None, classes):
-            error.next_step = (
-                f"it has {best.num_classes} classes: pass num_classes={best.num_classes} to load "
-                "its head too."
-            )
-        elif best.outer_scope:
-            error.next_step = f'pass name_map=zoo.NameMap(strip_scope="{best.outer_scope}").'
+    if not _is_architecture_of(network, best):
+        error.next_step = f'it fits {best}. Use zoo.load("{best.models[0]}", tf1_ckpt=...).'
         return error
-    error.next_step = f'it fits {best}. Use zoo.load("{best.models[0]}", tf1_ckpt=...).'
+    classes = {**network.accepted_arguments(), **network.arguments}.get("num_classes")
+    if best.complete and best.num_classes not in (None, classes):
+        error.next_step = (
+            f"it has {best.num_classes} classes: pass num_classes={best.num_classes} to load its "
+            "head too."
+        )
     return error
 
 
@@ -133,7 +131,9 @@ def _outer_scope(names, scope: str) -> str | None:
 
 
 def _is_architecture_of(network: TF1Network, fit: Fit) -> bool:
-    return any(type(network) is registry.info(name).load_adapter() for name in fit.models)
+    spec = registry.info(fit.models[0])
+    same_arguments = all(network.arguments.get(k) == v for k, v in spec.arguments.items())
+    return same_arguments and type(network) is spec.load_adapter()
 
 
 @functools.lru_cache(maxsize=8)

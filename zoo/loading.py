@@ -97,8 +97,8 @@ def load(
                 network,
                 checkpoint,
                 name_map=name_map or checkpoints.NameMap(),
-                allow_missing=[*allow_missing, *_optional(network)],
-                allow_unexpected=[*allow_unexpected, *surplus],
+                allow_missing=allow_missing,
+                allow_unexpected=[*allow_unexpected, *surplus, *_scopes_left_out(network)],
                 new_head=num_classes is not None,
                 progress=progress,
             )
@@ -177,9 +177,12 @@ def fill(
     return checkpoints.assign(match, checkpoint, variables, verify=verify, progress=progress)
 
 
-def _optional(network: TF1Network) -> list[str]:
-    """Auxiliary logits serve training alone, and many released checkpoints lack them."""
-    return [] if has_classifier(network) else list(network.auxiliary)
+def _scopes_left_out(network: TF1Network) -> list[str]:
+    """Scopes of a whole checkpoint that a network without its classifier does not have."""
+    given = {**network.accepted_arguments(), **network.arguments}
+    if given.get("final_endpoint") is not None:
+        return [network.scope]
+    return [] if has_classifier(network) else [*network.head, *network.auxiliary]
 
 
 def _find_checkpoint(spec, tf1_ckpt, weights, offline) -> tuple[str | Path | None, Sequence[str]]:

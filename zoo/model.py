@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import keras
@@ -19,7 +20,8 @@ class TF1Model(keras.Model):
 
     Images go in as preprocessed float batches of shape (batch, height, width, channels);
     probabilities (or logits) of shape (batch, num_classes) come out. `.keras` and
-    `.weights.h5` files hold the variables under their TF1 names.
+    `.weights.h5` files hold the variables under their TF1 names. `keras.models.clone_model`
+    gives a plain functional model; `TF1Model.from_config(model.get_config())` one of this kind.
 
     Args:
         network: the adapter layer.
@@ -180,6 +182,20 @@ class EndPoints(keras.layers.Layer):
     def from_config(cls, config: dict) -> EndPoints:
         network = keras.saving.deserialize_keras_object(config.pop("network"))
         return cls(network, **config)
+
+
+def load_model(path: str | os.PathLike, **arguments) -> keras.Model:
+    """Loads a `.keras` file that a model of zoo's, or one built on such, was saved to.
+
+    It is `keras.saving.load_model`, which knows an adapter's class only once that is imported.
+
+    Args:
+        path: the `.keras` file.
+        **arguments: as for `keras.saving.load_model`.
+    """
+    for name in registry.list_models():
+        registry.info(name).load_adapter()
+    return keras.saving.load_model(path, **arguments)
 
 
 def has_classifier(network: TF1Network) -> bool:

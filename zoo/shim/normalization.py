@@ -19,6 +19,7 @@ from tensorflow.python.keras import backend, constraints, initializers, regulari
 from tensorflow.python.layers import base
 
 from zoo.errors import ArgumentError
+from zoo.shim import freezing
 
 v1 = tf.compat.v1
 
@@ -253,6 +254,8 @@ class BatchNormalization(base.Layer):
             training = backend.learning_phase()
         if isinstance(training, tf.Variable):
             training = tf.convert_to_tensor(training)
+        if freezing.is_frozen():
+            training = False
         if self.fused:
             return self._call_fused(inputs, training)
         if self.virtual_batch_size is None:
