@@ -24,12 +24,15 @@ def check_environment() -> None:
         )
     _check_release("tensorflow", OLDEST_TENSORFLOW)
     _check_release("keras", OLDEST_KERAS)
-    import keras
+    backend = os.environ.get("KERAS_BACKEND")
+    if not backend:  # Else Keras would first import that backend, in vain if it is not there.
+        import keras
 
-    if keras.backend.backend() != "tensorflow":
+        backend = keras.backend.backend()
+    if backend != "tensorflow":
         raise UnsupportedEnvironmentError(
             "TF1 code runs on Keras's TensorFlow backend alone.",
-            received=f"Keras backend {keras.backend.backend()!r}",
+            received=f"Keras backend {backend!r}",
             accepted="KERAS_BACKEND=tensorflow",
             next_step="set KERAS_BACKEND=tensorflow, or remove `backend` from ~/.keras/keras.json.",
         )

@@ -6,6 +6,7 @@ import os
 import sys
 
 INTERRUPTED = 130  # what a shell makes of SIGINT
+NOT_WRITTEN = 74  # EX_IOERR of sysexits.h
 READER_GONE = 141  # what a shell makes of SIGPIPE
 
 
@@ -23,15 +24,21 @@ def main() -> int:
         code = exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
     except KeyboardInterrupt:
         code = INTERRUPTED
-    return code if _flush_stdout() else READER_GONE
+    return _flush_stdout() or code
 
 
-def _flush_stdout() -> bool:
-    """False if nobody reads the output any more (`zoo list | head -1`), which is no error."""
+def _flush_stdout() -> int:
+    """An exit code: 0, or why the output did not get out.
+
+    That nobody reads it any more (`zoo list | head -1`) is nothing to talk of.
+    """
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
         # Python flushes once more on its way out, and would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return False
-    return True
+        if isinstance(error, BrokenPipeError):
+            return READER_GONE
+        print(f"zoo: the output cannot be written: {error.strerror}", file=sys.stderr)
+        return NOT_WRITTEN
+    return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from typing import Annotated
 
 import typer
@@ -18,7 +19,10 @@ app = typer.Typer(
     help="List, check and clear the fetched checkpoints.",
 )
 
-Pattern = Annotated[str, typer.Argument(help="A glob for the checkpoint's full name, 'model.tag'.")]
+Pattern = Annotated[
+    str,
+    typer.Argument(metavar="PATTERN", help="A glob for the checkpoint's full name, 'model.tag'."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -66,12 +70,13 @@ def prune_files(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Delete cached files. What another process is fetching is left alone."""
-    if not unfinished and not yes:
-        files = hub.list_cached(pattern)
+    files = hub.list_cached(pattern)
+    if files and not unfinished and not yes:
+        if not sys.stdin.isatty():
+            raise typer.BadParameter("Nobody can be asked here: give --yes to delete.")
         total = bytes_text(sum(file.size for file in files))
-        typer.confirm(
-            f"Delete {len(files)} files ({total}) from {hub.cache_dir()}?", abort=True, err=True
-        )
+        question = f"Delete {len(files)} files ({total}) from {hub.cache_dir()}?"
+        typer.confirm(question, abort=True, err=True)
     freed = hub.prune(pattern, unfinished_only=unfinished)
     hint(f"freed {bytes_text(freed)}")
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import typer
 
 from zoo import errors
-from zoo.cli import INTERRUPTED
+from zoo.cli import INTERRUPTED, NOT_WRITTEN, READER_GONE
 from zoo.cli.output import printable
 
 NEGATIVE = 1
@@ -32,6 +32,7 @@ Exit codes:
   4    a download failed, or offline mode forbids it
   5    this installation does not serve: TensorFlow, Keras, a broken registry row
   70   a bug in zoo (--debug shows the traceback)
+  74   reading or writing failed: no space left, a broken disk
   130  interrupted
   141  nobody reads the output any more
 """
@@ -71,8 +72,10 @@ def boundary(debug: bool) -> Iterator[None]:
     """Turns exceptions into typer.Exit, with the message on stderr."""
     try:
         yield
-    except (typer.Exit, typer.Abort, BrokenPipeError, _CLICK_EXCEPTION):
+    except (typer.Exit, typer.Abort, _CLICK_EXCEPTION):
         raise
+    except BrokenPipeError:
+        raise typer.Exit(READER_GONE) from None
     except KeyboardInterrupt:
         print("zoo: interrupted", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
@@ -87,9 +90,9 @@ def report(error: Exception) -> int:
     if isinstance(error, errors.ZooError):
         code = next(code for kind, code in _CODES if isinstance(error, kind))
         message = in_command_terms(str(error))
-    elif isinstance(error, OSError) and error.filename is not None:
-        code = FILE
-        message = f"{error.strerror}: {error.filename}"
+    elif isinstance(error, OSError) and error.strerror:
+        code = NOT_WRITTEN if error.filename is None else FILE
+        message = f"{error.strerror}" + (f": {error.filename}" if error.filename else "")
     else:
         code = BUG
         what = f"{type(error).__name__}: {error}".splitlines()[0]

@@ -24,6 +24,7 @@ def complete_name(incomplete: str) -> list[str]:
 Name = Annotated[
     str,
     typer.Argument(
+        metavar="NAME",
         help="A model's name, alias, or name.tag of one of its checkpoints.",
         autocompletion=complete_name,
     ),

@@ -40,8 +40,9 @@ def inspect(
     checkpoint: Annotated[
         str,
         typer.Argument(
+            metavar="CHECKPOINT",
             help="A V2 prefix, V1 file, training directory, SavedModel, frozen .pb, .npz, "
-            ".safetensors, or an archive of these (ARCHIVE!MEMBER picks one of several)."
+            ".safetensors, or an archive of these (ARCHIVE!MEMBER picks one of several).",
         ),
     ],
     everything: Annotated[

@@ -15,7 +15,10 @@ from zoo.registry import ModelSpec
 
 def list_models(
     pattern: Annotated[
-        str, typer.Argument(help="A glob such as 'resnet_v?_50', or a part of the name.")
+        str,
+        typer.Argument(
+            metavar="PATTERN", help="A glob such as 'resnet_v?_50', or a part of the name."
+        ),
     ] = "*",
     family: Annotated[str | None, typer.Option(help="Only models of this family.")] = None,
     pretrained: Annotated[

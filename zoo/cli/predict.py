@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def predict(
     context: typer.Context,
     name: Name,
-    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Image files.")],
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE", help="Image files.")],
     ckpt: Ckpt = None,
     top: Annotated[int, typer.Option("--top", min=1, help="Classes to show for an image.")] = 5,
     num_classes: NumClasses = None,

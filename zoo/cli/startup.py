@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from zoo.cli.progress import hint, working
+from zoo.environment import check_environment
 
 
 def show_warnings_plainly() -> None:
@@ -18,7 +19,11 @@ def show_warnings_plainly() -> None:
 
 
 def import_tensorflow(debug: bool) -> None:
-    """Imports TensorFlow; with `debug` it may say all it wants to."""
+    """Imports TensorFlow; with `debug` it may say all it wants to.
+
+    Raises:
+        UnsupportedEnvironmentError: zoo cannot work with this TensorFlow or Keras.
+    """
     if "tensorflow" in sys.modules:
         return
     if debug:
@@ -29,7 +34,7 @@ def import_tensorflow(debug: bool) -> None:
     # absl::InitializeLog (oneDNN, CUDA), so stderr is held back while the libraries load.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _cpp_stderr_held_back(), working("Starting TensorFlow"):
-        import keras  # noqa: F401
+        check_environment()
         import tensorflow as tf
     tf.get_logger().setLevel("ERROR")
 

@@ -37,8 +37,8 @@ def verify(
 
     The graph runs in a tf.compat.v1.Session in the same process, on the same values.
 
-    Shown for each end point and the logits: the largest absolute difference over the largest absolute
-    value. The exit code is 1 if one of them is further apart than its tolerance.
+    Shown for each end point and the logits: the largest absolute difference over the largest
+    absolute value. The exit code is 1 if one of them is further apart than its tolerance.
     """
     if random and ckpt is not None:
         raise typer.BadParameter("--random takes no --ckpt: it compares random values.")
@@ -62,8 +62,12 @@ def verify(
         )
         if output.is_terminal():
             print()
-        verdict = output.emphasize("PASSED", "green") if report.passed else "FAILED"
-        print(f"{verdict}\t{output.printable(str(report))}")
+        verdict = (
+            output.emphasize("PASSED", "green")
+            if report.passed
+            else output.emphasize("FAILED", "red")
+        )
+        print(f"{verdict}  {output.printable(str(report))}")
     raise typer.Exit(0 if report.passed else errors.NEGATIVE)
 
 
