@@ -201,3 +201,34 @@ def test_header_of_absurd_length(tmp_path):
     (tmp_path / "a.tar").write_bytes(header.tobuf(tarfile.USTAR_FORMAT) + bytes(4096))
     with pytest.raises(UnsafeArchiveError, match="absurd length"):
         open_checkpoint(tmp_path / "a.tar")
+
+
+def test_zip_listing_that_hides_a_member(goldens, tmp_path):
+    """A longer comment in a zip's listing swallows the next member's line, unseen by zipfile."""
+    path = pack(tmp_path / "a.zip", goldens / "momentum")
+    content = bytearray(path.read_bytes())
+    first = content.index(b"PK\x01\x02")
+    second = content.index(b"PK\x01\x02", first + 1)
+    third = content.index(b"PK\x01\x02", second + 1)
+    content[first + 32 : first + 34] = (third - second).to_bytes(2, "little")
+    path.write_bytes(content)
+    with zipfile.ZipFile(path) as archive:
+        assert len(archive.namelist()) == 4  # of 5
+    with pytest.raises(CheckpointFormatError, match="lists 4 of 5 members"):
+        open_checkpoint(path)
+
+
+@pytest.mark.parametrize("damage", ["cut between members", "header overwritten"])
+def test_tar_that_ends_early(goldens, tmp_path, damage):
+    """tarfile takes both for the end of the archive, and would hide what follows."""
+    path = pack(tmp_path / "a.tar", goldens, ["adam.ckpt", "names.json"])
+    content = bytearray(path.read_bytes())
+    with tarfile.open(path) as archive:
+        second = archive.getmembers()[1].offset
+    if damage == "header overwritten":
+        content[second + 150] ^= 1
+    path.write_bytes(content if damage == "header overwritten" else content[:second])
+    with tarfile.open(path) as archive:
+        assert archive.getnames() == ["adam.ckpt"]
+    with pytest.raises(CheckpointFormatError, match="end is missing"):
+        open_checkpoint(path)

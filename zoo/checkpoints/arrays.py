@@ -66,7 +66,7 @@ class NpzCheckpoint(Checkpoint):
             tensors[name] = Tensor(shape, dtype, member)
         return tensors
 
-    def _read(self, name: str, tensor: Tensor) -> np.ndarray:
+    def _read(self, name: str, tensor: Tensor, check: bool) -> np.ndarray:
         with self._zip.open(tensor.where) as stream:
             values = np.lib.format.read_array(stream, allow_pickle=False)
             if stream.read(1):  # Reading to the end makes zipfile compare the checksum.
@@ -107,7 +107,7 @@ class SafetensorsCheckpoint(Checkpoint):
         part = self._file.get_slice(name)
         return Tensor(tuple(part.get_shape()), _safetensors_dtype(part.get_dtype()))
 
-    def _read(self, name: str, tensor: Tensor) -> np.ndarray:
+    def _read(self, name: str, tensor: Tensor, check: bool) -> np.ndarray:
         return self._file.get_tensor(name)
 
     def _forget(self) -> None:

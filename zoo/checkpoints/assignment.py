@@ -146,8 +146,8 @@ def assign(
         matched: must fit, see `Match.check`.
         checkpoint, variables: those that were matched.
         verify: read everything once before the first assignment, so that a damaged checkpoint
-            leaves the variables untouched. Without it loading takes half the time, and damage
-            found midway leaves some variables assigned.
+            leaves the variables untouched. Without it the file is read once, and damage found
+            midway leaves some variables assigned.
         progress: called as progress(done, total, name) after each tensor, both when verified
             and when assigned.
 
@@ -166,7 +166,7 @@ def assign(
             if progress:
                 progress(done, total, name)
     for name, source in matched.assignments.items():
-        values = checkpoint.read(source)
+        values = checkpoint.read(source, check=not verify)
         if name in converted:
             values = values.astype(numpy_dtype(variables[name].dtype))
         variables[name].assign(values)

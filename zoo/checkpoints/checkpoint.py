@@ -61,8 +61,13 @@ class Checkpoint:
     def dtype(self, name: str) -> np.dtype:
         return self._tensor(name).dtype
 
-    def read(self, name: str) -> np.ndarray:
+    def read(self, name: str, *, check: bool = True) -> np.ndarray:
         """The values of one variable, read from the file now; the array may be read-only.
+
+        Args:
+            name: as in `names()`.
+            check: compare the checksum, if the form has one. False is for values that were
+                checked a moment ago.
 
         Raises:
             ArgumentError: the checkpoint holds nothing of this name.
@@ -70,7 +75,7 @@ class Checkpoint:
         """
         tensor = self._tensor(name)
         with relabelled(*self._unpacked or ("", "")), reading(self.path, f"reading {name!r}"):
-            return self._read(name, tensor)
+            return self._read(name, tensor, check)
 
     def close(self) -> None:
         while self._on_close:
@@ -85,7 +90,7 @@ class Checkpoint:
     def __repr__(self) -> str:
         return f"<{self.format} checkpoint {self.path!r}: {len(self)} variables>"
 
-    def _read(self, name: str, tensor: Tensor) -> np.ndarray:
+    def _read(self, name: str, tensor: Tensor, check: bool) -> np.ndarray:
         raise NotImplementedError
 
     def _tensor(self, name: str) -> Tensor:

@@ -1,4 +1,4 @@
-"""CRC-32C, the checksum TensorFlow's checkpoint files carry, at memory-copy-like speed in NumPy.
+"""CRC-32C, the checksum TensorFlow's checkpoint files carry, at hundreds of MB/s in NumPy.
 
 A CRC is linear: the checksum of a long message is the exclusive or of what each of its words
 gives. So the message is laid out in rows, and a whole row is carried over the next one at once.
@@ -56,7 +56,7 @@ def _wordwise(words: np.ndarray, register: int) -> int:
         return _bytewise(words.view(np.uint8), register)
     width = min(_ROW_WORDS, 1 << (words.size.bit_length() - 1))
     first = words.size % width
-    row = np.zeros(width, np.uint32)  # Leading zero words do not change a CRC.
+    row = np.zeros(width, "<u4")  # Leading zero words do not change a CRC.
     if first:
         row[width - first :] = words[:first]
         row[width - first] ^= np.uint32(register)
@@ -65,12 +65,28 @@ def _wordwise(words: np.ndarray, register: int) -> int:
         row[:] = words[:width]
         row[0] ^= np.uint32(register)
         rows = words[width:].reshape(-1, width)
-    for following in rows:
-        row = _shift(row, width) ^ following
+    row = _fold(row, rows)
     while width > 1:
         width //= 2
         row = _shift(row[:width], width) ^ row[width:]
     return int(_shift(row, 1)[0])
+
+
+def _fold(row: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Carries a row of registers over all rows that follow; `_shift` without new arrays."""
+    width = row.size
+    low, high = _shift_tables(width)
+    halves = row.view("<u2")
+    index = np.empty(width, np.intp)
+    from_low, from_high = np.empty_like(row), np.empty_like(row)
+    for following in rows:
+        index[:] = halves[0::2]
+        low.take(index, out=from_low, mode="clip")
+        index[:] = halves[1::2]
+        high.take(index, out=from_high, mode="clip")
+        np.bitwise_xor(from_low, from_high, out=row)
+        np.bitwise_xor(row, following, out=row)
+    return row
 
 
 def _shift(registers: np.ndarray, words: int) -> np.ndarray:

@@ -49,13 +49,13 @@ class V1Checkpoint(Checkpoint):
                 places = known.where + places
             self._tensors[name] = Tensor(shape, dtype, places)
 
-    def _read(self, name: str, tensor: Tensor) -> np.ndarray:
+    def _read(self, name: str, tensor: Tensor, check: bool) -> np.ndarray:
         tables = dict(tensor.where)
 
         def read_part(extents: tensors.Slice) -> np.ndarray:
             table = tables[extents]
             with reading(table.path, f"reading {name!r}"):
-                value = table.get(tensors.slice_key(name, extents))
+                value = table.get(tensors.slice_key(name, extents), check=check)
                 part = tensors.resolve_slice(extents, tensor.shape)
                 return _parse_data(value, name, tensor.dtype, tensors.shape_of_slice(part))
 
