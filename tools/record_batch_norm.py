@@ -55,7 +55,7 @@ def record(case, number):
     options = dict(CASES[case])
     shape, dtype = options.pop("shape"), options.pop("dtype", "float32")
     rng = np.random.RandomState(number)
-    inputs = (rng.randn(2, *shape) * 2 + 0.5).astype(dtype)
+    inputs = (rng.randn(2, *shape) * 2 + rng.uniform(-2, 3, shape[-1])).astype(dtype)
     weights = rng.randn(*shape).astype(dtype)
     found = {
         "options": np.array(json.dumps(CASES[case])),

@@ -104,8 +104,7 @@ def put_back_control_flow() -> None:
 def put_back_stack_and_unstack() -> None:
     """`stack` and `unstack` moved out of `array_ops`.
 
-    The example decoders and some metrics stack; `poincare_normalize` and `spatial_softmax`'s
-    neighbours in `layers` unstack.
+    The example decoders, `legacy_fully_connected` and the streaming metrics use them.
     """
     for module in (layers, tfexample_decoder, metric_ops):
         _put_names(module, "array_ops", stack=tf.stack, unstack=tf.unstack)
