@@ -84,9 +84,7 @@ def test_a_head_of_the_same_size_is_loaded(tmp_path):
     path = save_as_tf1_does(network, (128, 128, 3), tmp_path / "mine.ckpt")
     model = load(path, num_classes=7)
     name = "MobilenetV1/Logits/Conv2d_1c_1x1/weights"
-    np.testing.assert_array_equal(
-        model.tf1_variables[name], recipe.weights(name, (1, 1, 256, 7))
-    )
+    np.testing.assert_array_equal(model.tf1_variables[name], recipe.weights(name, (1, 1, 256, 7)))
 
 
 def test_a_head_of_another_size_says_what_to_pass(tmp_path):

@@ -92,7 +92,9 @@ def _fit(specs, adapter, shapes: dict, outer: str) -> Fit:
     num_classes = _classes_of_head(wanted, there, adapter.head)
     matched = sum(
         there[name] is not None
-        and (there[name] == shape or (name.startswith(adapter.head) and _is_head(there[name], shape)))
+        and (
+            there[name] == shape or (name.startswith(adapter.head) and _is_head(there[name], shape))
+        )
         for name, shape in wanted.items()
     )
     names = tuple(spec.name for spec in specs)

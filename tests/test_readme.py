@@ -1,0 +1,69 @@
+"""README.md tells the truth: its code runs, its commands work, its table is the registry's."""
+
+import importlib.util
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, small_checkpoint):
+    """A folder with the files that the README speaks of."""
+    folder = tmp_path_factory.mktemp("readme")
+    for photo in (ROOT / "examples").glob("*.jpg"):
+        shutil.copy(photo, folder)
+    for part in (".index", ".data-00000-of-00001"):
+        shutil.copy(small_checkpoint + part, folder / f"model.ckpt{part}")
+    return folder
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, re.S)
+
+
+@pytest.mark.slow
+def test_the_python_runs_from_top_to_bottom(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    namespace = {}
+    for block in blocks("python"):
+        exec(compile(block, "README.md", "exec"), namespace)
+    assert "137 of 137 variables" in capsys.readouterr().out
+    assert namespace["report"].passed
+    names = list(namespace["tf1_variables"](namespace["layer"]))
+    assert names[:2] == ["net/Conv/weights", "net/Conv/BatchNorm/beta"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command",
+    [line for block in blocks("sh") for line in block.splitlines() if line.startswith("zoo ")],
+)
+def test_the_commands_work(folder, command):
+    arguments = [sys.executable, "-m", "zoo", *shlex.split(command)[1:]]
+    run = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, env=os.environ)
+    assert run.returncode == 0, run.stderr
+    if " cache " not in command:
+        assert run.stdout
+
+
+def test_the_make_targets_exist():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.findall(r"^make (\w+)", "\n".join(blocks("sh")), re.M)
+    assert targets == ["demo", "test"]
+    assert all(f"\n{target}:" in makefile for target in targets)
+
+
+def test_the_table_of_models_is_the_registrys():
+    spec = importlib.util.spec_from_file_location("render", ROOT / "tools" / "render_readme.py")
+    render = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(render)
+    assert render.rendered(README) == README, "run `python tools/render_readme.py`"
