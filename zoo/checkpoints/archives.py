@@ -20,8 +20,8 @@ from zoo.checkpoints.checkpoint import reading
 from zoo.checkpoints.wire import WireError
 from zoo.errors import UnsafeArchiveError
 
-MAX_BYTES = 8 << 30  # The largest published checkpoint (VGG 19 with optimizer slots) is 2 GiB.
-MAX_RATIO = 200  # Trained weights shrink by a tenth; zeroed optimizer slots by up to 1000.
+MAX_BYTES = 8 << 30  # VGG 19 with Adam's two slots, the largest to expect, is 1.7 GB.
+MAX_RATIO = 200  # Far above trained weights; gzip itself reaches about 1000 on zeros.
 MAX_RATIO_FREE = 64 << 20  # Below this, any ratio is harmless.
 MAX_MEMBERS = 10_000
 _CHUNK = 1 << 20

@@ -16,12 +16,12 @@ AUXILIARY = "auxiliary"
 
 SHADOW = "ExponentialMovingAverage"
 
-# The slot names of TensorFlow 1.15's optimizers (tensorflow/python/training/*.py, the names given
-# to _zeros_slot and _get_or_make_slot), of tf.contrib.opt's, and of BERT's AdamWeightDecay.
+# A slot is named after its optimizer. The default names of TensorFlow 1.15.5's optimizers
+# (tensorflow/python/training, tensorflow/contrib/opt), and the adam_m and adam_v of BERT's own.
 _SLOTS = re.compile(
-    r"(Momentum|RMSProp|Adam|AdaMax|Adagrad|Adadelta|Ftrl\w*|AdagradDA|ProximalAdagrad|NadamOptimizer"
-    r"|LARSOptimizer|AMSGrad|AddSign|PowerSign|YFOptimizer|LAMB|adam_[mv]|gradient_accumulator"
-    r"|gradient_squared_accumulator)(_\d+)?"
+    r"(Momentum|RMSProp|Adam|AdamW|AdaMax|Adagrad|Adadelta|AdagradDA|ProximalAdagrad|Ftrl"
+    r"|AddSignOptimizer|PowerSignOptimizer|LARSOptimizer|RegAdagrad|Shampoo|ShampooW|adam_[mv])"
+    r"(_\d+)?"
 )
 # Under a scope, TF 1.15 names a partition's slot wrongly: VARIABLE/art_0/Adam (slot_creator.py).
 _PART = re.compile(r"/(p?art_\d+)$")
