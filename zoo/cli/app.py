@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from zoo import __version__
 from zoo.cli import cache, errors, startup
+from zoo.cli.bench import bench
 from zoo.cli.info import info
 from zoo.cli.inspect import inspect
 from zoo.cli.list import list_models
@@ -24,6 +25,7 @@ COMMANDS = {
     "predict": predict,
     "inspect": inspect,
     "verify": verify,
+    "bench": bench,
 }
 
 

@@ -1,0 +1,78 @@
+"""Which network of keras.applications is the twin of which registered one, and how good a twin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from zoo.registry import ModelSpec
+
+
+@dataclass(frozen=True)
+class Twin:
+    """A network of keras.applications with the wiring of a registered one.
+
+    Attributes:
+        application: its name in `keras.applications`.
+        arguments: argument of the TF1 function -> argument of the application.
+        difference: what is not the same, in words; "" if nothing is.
+        has_biases: it has a bias in every convolution, where Slim leaves it to batch norm.
+    """
+
+    application: str
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    difference: str = ""
+    has_biases: bool = False
+
+
+# Both follow the paper, but in a block's strided unit Slim strides at its 3x3 convolution, and
+# in the last unit; Keras at the first 1x1, and in the first unit of the next block.
+_STRIDES = (
+    "Keras strides a unit later, which makes 11 percent more multiplications of 50 layers "
+    "(5 of 101, 3 of 152), and its convolutions have biases besides batch norm"
+)
+_PADDING = "convolutions before batch norm of a unit's end have biases on both sides"
+
+# By adapter. What is not here has no twin: Inception V1 and V2, VGG-A, AlexNet and OverFeat are
+# not in keras.applications, nor are ResNets of 200 layers.
+TWINS: Mapping[str, Twin] = {
+    "zoo.adapters.mobilenet_v1:MobileNetV1": Twin("MobileNet", {"depth_multiplier": "alpha"}),
+    "zoo.adapters.resnet_v1:ResNetV1_50": Twin("ResNet50", {}, _STRIDES, has_biases=True),
+    "zoo.adapters.resnet_v1:ResNetV1_101": Twin("ResNet101", {}, _STRIDES, has_biases=True),
+    "zoo.adapters.resnet_v1:ResNetV1_152": Twin("ResNet152", {}, _STRIDES, has_biases=True),
+    "zoo.adapters.resnet_v2:ResNetV2_50": Twin("ResNet50V2"),
+    "zoo.adapters.resnet_v2:ResNetV2_101": Twin("ResNet101V2"),
+    "zoo.adapters.resnet_v2:ResNetV2_152": Twin("ResNet152V2"),
+    "zoo.adapters.inception:InceptionV3": Twin(
+        "InceptionV3", {}, "Keras has no auxiliary head, which inference does not use"
+    ),
+    "zoo.adapters.vgg:VGG16": Twin(
+        "VGG16", {}, "Slim's fully connected layers are convolutions, of the same multiplications"
+    ),
+    "zoo.adapters.vgg:VGG19": Twin(
+        "VGG19", {}, "Slim's fully connected layers are convolutions, of the same multiplications"
+    ),
+}
+
+
+def find_twin(spec: ModelSpec) -> Twin | None:
+    """The twin of a registered model; None where there is none.
+
+    A model with an argument that the twin does not know is another network, without a twin.
+    """
+    twin = TWINS.get(spec.adapter) if isinstance(spec.adapter, str) else None
+    if twin is None or not set(spec.arguments) <= set(twin.arguments):
+        return None
+    return twin
+
+
+def make_twin(spec: ModelSpec, twin: Twin):
+    """The twin as a `keras.Model` with random weights, of the registered input size and classes."""
+    import keras
+
+    return getattr(keras.applications, twin.application)(
+        weights=None,
+        input_shape=(spec.input_size, spec.input_size, 3),
+        classes=spec.num_classes,
+        **{twin.arguments[name]: value for name, value in spec.arguments.items()},
+    )
