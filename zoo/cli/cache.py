@@ -72,13 +72,17 @@ def prune_files(
     """Delete cached files. What another process is fetching is left alone."""
     files = hub.list_cached(pattern)
     if files and not unfinished and not yes:
-        if not sys.stdin.isatty():
+        if not is_interactive():
             raise typer.BadParameter("Nobody can be asked here: give --yes to delete.")
         total = bytes_text(sum(file.size for file in files))
         question = f"Delete {len(files)} files ({total}) from {hub.cache_dir()}?"
         typer.confirm(question, abort=True, err=True)
     freed = hub.prune(pattern, unfinished_only=unfinished)
     hint(f"freed {bytes_text(freed)}")
+
+
+def is_interactive() -> bool:
+    return sys.stdin.isatty()
 
 
 def _as_dict(file: hub.CachedFile) -> dict:

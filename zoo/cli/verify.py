@@ -62,12 +62,8 @@ def verify(
         )
         if output.is_terminal():
             print()
-        verdict = (
-            output.emphasize("PASSED", "green")
-            if report.passed
-            else output.emphasize("FAILED", "red")
-        )
-        print(f"{verdict}  {output.printable(str(report))}")
+        verdict, color = ("PASSED", "green") if report.passed else ("FAILED", "red")
+        print(f"{output.emphasize(verdict, color)}  {output.printable(str(report))}")
     raise typer.Exit(0 if report.passed else errors.NEGATIVE)
 
 

@@ -1,0 +1,88 @@
+"""The published numbers below are the TF-Slim README's; parameters as TensorFlow 1.15.5 counts."""
+
+import json
+
+import pytest
+
+from zoo import registry
+from zoo.cli import errors
+
+
+def rows(result):
+    return [line.split("\t") for line in result.stdout.splitlines()]
+
+
+def test_every_model_has_a_line(run):
+    result = run("list")
+    assert [row[0] for row in rows(result)] == registry.list_models()
+    assert {len(row) for row in rows(result)} == {6}
+    assert result.stderr == ""
+
+
+def test_the_line_of_a_model(run):
+    assert rows(run("list", "resnet_v1_50")) == [
+        ["resnet_v1_50", "resnet_v1", "224", "25610152", "75.2", "slim_2016_08_28"]
+    ]
+    assert rows(run("list", "alexnet_v2"))[0][4:] == ["-", "-"]
+
+
+def test_all_checkpoints_are_named(run):
+    tags = rows(run("list", "inception_v3"))[0][5].split(",")
+    assert tags == ["slim_2016_08_28", "slim_adv_2017_08_18"]
+
+
+@pytest.mark.parametrize("pattern", ["resnet_v?_50", "RESNET_V?_50"])
+def test_a_glob(run, pattern):
+    assert [row[0] for row in rows(run("list", pattern))] == ["resnet_v1_50", "resnet_v2_50"]
+
+
+def test_a_part_of_the_name(run):
+    assert [row[0] for row in rows(run("list", "ception"))] == [
+        "inception_v1",
+        "inception_v2",
+        "inception_v3",
+    ]
+
+
+def test_family(run):
+    assert {row[1] for row in rows(run("list", "--family", "vgg"))} == {"vgg"}
+
+
+def test_pretrained_and_not(run):
+    pretrained = {row[0] for row in rows(run("list", "--pretrained"))}
+    others = {row[0] for row in rows(run("list", "--no-pretrained"))}
+    assert "vgg_16" in pretrained and "vgg_a" in others
+    assert not pretrained & others
+    assert pretrained | others == set(registry.list_models())
+
+
+def test_json(run):
+    (model,) = json.loads(run("list", "inception_v3", "--json").stdout)
+    assert model == {
+        "name": "inception_v3",
+        "family": "inception",
+        "aliases": [],
+        "input_size": 299,
+        "num_classes": 1001,
+        "parameters": 27182194,
+        "top1": 78.0,
+        "checkpoints": ["slim_2016_08_28", "slim_adv_2017_08_18"],
+    }
+
+
+def test_no_match_is_a_negative_answer_with_the_nearest_names(run):
+    result = run("list", "inceptoin_v3")
+    assert result.exit_code == errors.NEGATIVE
+    assert result.stdout == ""
+    assert "'inceptoin_v3'; nearest: inception_v3" in result.stderr
+
+
+def test_no_match_as_json_is_an_empty_list(run):
+    result = run("list", "zzz", "--json")
+    assert (result.exit_code, json.loads(result.stdout)) == (errors.NEGATIVE, [])
+
+
+def test_unknown_family(run):
+    result = run("list", "--family", "incepton")
+    assert result.exit_code == errors.USAGE
+    assert "Nearest:  inception" in result.stderr
