@@ -40,6 +40,26 @@ def skip_initializers() -> Iterator[None]:
         _initializers_are_skipped.reset(token)
 
 
+class _Regularizer(keras.regularizers.Regularizer):
+    """A TF1 regularizer, which expects a tensor: a Keras variable's dtype is a string."""
+
+    def __init__(self, function: Callable) -> None:
+        self.function = function
+
+    def __call__(self, variable):
+        return self.function(tf.convert_to_tensor(variable))
+
+
+class _Constraint(keras.constraints.Constraint):
+    """A TF1 constraint, a function of a tensor."""
+
+    def __init__(self, function: Callable) -> None:
+        self.function = function
+
+    def __call__(self, variable):
+        return self.function(tf.convert_to_tensor(variable))
+
+
 class VariableStore(variable_scope._VariableStore):
     """The TF1 variable store of one Keras layer, Keras model or `tf.Module`.
 
@@ -133,10 +153,8 @@ class VariableStore(variable_scope._VariableStore):
         """
         name = next(name for name, handed in self._handed.items() if handed is variable)
         self.regularizers[name] = regularizer
-        tracked = self.variables[name]
-        if isinstance(tracked, keras.Variable):
-            # TF1's regularizers expect a tensor's dtype, where a Keras variable's is a string.
-            tracked.regularizer = lambda variable: regularizer(tf.convert_to_tensor(variable))
+        if isinstance(self._owner, keras.layers.Layer):
+            self.variables[name].regularizer = _Regularizer(regularizer)
 
     def _create(self, name, shape, dtype, initializer, trainable, constraint, aggregation) -> None:
         shape, dtype, initializer = self._resolve(name, shape, dtype, initializer)
@@ -153,8 +171,8 @@ class VariableStore(variable_scope._VariableStore):
                     initializer=lambda shape, dtype: initializer(shape, tf.as_dtype(dtype)),
                     dtype=stored_as.name,
                     trainable=trainable is not False,
-                    constraint=constraint,
-                    aggregation=aggregation.name.lower(),
+                    constraint=None if constraint is None else _Constraint(constraint),
+                    **_keras_aggregation(aggregation),
                 )
                 held = variable._value
             else:
@@ -249,6 +267,12 @@ def _add_weight(layer: keras.layers.Layer, **arguments) -> keras.Variable:
         return layer.add_weight(**arguments)
     finally:
         layer._tracker.locked = was_locked
+
+
+def _keras_aggregation(aggregation: tf.VariableAggregation) -> dict[str, str]:
+    # Keras before 3.8 has no name for the default, which is "none".
+    none = aggregation == tf.VariableAggregation.NONE
+    return {} if none else {"aggregation": aggregation.name.lower()}
 
 
 def _track_on_module(module: tf.Module, name: str, variable: tf.Variable) -> None:
