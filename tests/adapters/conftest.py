@@ -1,0 +1,163 @@
+"""What the tests of the adapters share: the networks by name, what TensorFlow 1.15.5 recorded of
+them, and how to build one with the recipe's weights."""
+
+import gzip
+import importlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import recipe
+
+GOLDENS = Path(__file__).parents[1] / "goldens"
+
+CLASSES = {
+    "inception_v1": "inception:InceptionV1",
+    "inception_v2": "inception:InceptionV2",
+    "inception_v3": "inception:InceptionV3",
+    **{f"resnet_v1_{n}": f"resnet_v1:ResNetV1_{n}" for n in (50, 101, 152, 200)},
+    **{f"resnet_v2_{n}": f"resnet_v2:ResNetV2_{n}" for n in (50, 101, 152, 200)},
+    "vgg_a": "vgg:VGGA",
+    "vgg_16": "vgg:VGG16",
+    "vgg_19": "vgg:VGG19",
+    "alexnet_v2": "alexnet:AlexNetV2",
+    "overfeat": "overfeat:Overfeat",
+    "mobilenet_v1": "mobilenet_v1:MobileNetV1",
+}
+WIDTHS = {f"mobilenet_v1_{percent:03}": percent / 100 for percent in (25, 50, 75)}
+
+
+def adapter(arch: str):
+    """(adapter class, arguments) of a recorded network."""
+    arguments = {}
+    if arch in WIDTHS:
+        arch, arguments = "mobilenet_v1", {"depth_multiplier": WIDTHS[arch]}
+    module, name = CLASSES[arch].split(":")
+    return getattr(importlib.import_module(f"zoo.adapters.{module}"), name), arguments
+
+
+def make(arch: str, image_shape=None, **arguments):
+    """The network built for images (2, *image_shape), with the recipe's weights."""
+    from zoo.shim import skip_initializers, tf1_variables
+
+    cls, defaults = adapter(arch)
+    network = cls(**{**defaults, **arguments})
+    if image_shape is None:
+        image_shape = (cls.default_image_size, cls.default_image_size, 3)
+    with skip_initializers():
+        network(np.zeros((2, *image_shape), np.float32))
+    for name, variable in tf1_variables(network).items():
+        variable.assign(recipe.weights(name, tuple(variable.shape)))
+    return network
+
+
+def samples(array) -> np.ndarray:
+    """64 values of an array, at the places that the recording took."""
+    array = np.asarray(array)
+    return array.ravel()[np.random.RandomState(1).choice(array.size, 64)]
+
+
+def relative_difference(got, expected, scale=None) -> float:
+    """The largest difference, in units of the largest expected value."""
+    scale = np.abs(expected).max() if scale is None else scale
+    return float(np.abs(np.asarray(got) - expected).max() / scale)
+
+
+def recorded_variables(arch: str) -> dict:
+    """goldens/variables: names, shapes, end points, defaults of one network."""
+    return json.loads(gzip.decompress((GOLDENS / f"variables/{arch}.json.gz").read_bytes()))
+
+
+def recorded_cases() -> list[dict]:
+    """goldens/outputs/arguments.json: results for other arguments and image sizes."""
+    return json.loads((GOLDENS / "outputs/arguments.json").read_text())
+
+
+@pytest.fixture(name="make")
+def make_fixture():
+    return make
+
+
+@pytest.fixture(name="adapter")
+def adapter_fixture():
+    return adapter
+
+
+@pytest.fixture
+def build_in_graph():
+    """Builds a network's TF1 graph for images of a shape: quick, and errors come as raised."""
+    import tensorflow as tf
+
+    def build(network, *image_shape):
+        with tf.Graph().as_default():
+            images = tf.compat.v1.placeholder(tf.float32, [1, *image_shape])
+            return network.forward(images)
+
+    return build
+
+
+@pytest.fixture(name="relative_difference")
+def relative_difference_fixture():
+    return relative_difference
+
+
+@pytest.fixture(name="samples")
+def samples_fixture():
+    return samples
+
+
+@pytest.fixture
+def images():
+    return lambda *shape: recipe.images(shape)
+
+
+def pytest_generate_tests(metafunc):
+    """`arch` is every recorded network, `case` every recorded set of arguments."""
+    if "built" in metafunc.fixturenames:
+        small = ("mobilenet_v1_025", "alexnet_v2", "inception_v1")
+        archs = [
+            pytest.param(arch, marks=() if arch in small else pytest.mark.slow)
+            for arch in (*CLASSES, *WIDTHS)
+        ]
+        metafunc.parametrize("built", archs, indirect=True, scope="module")
+    if "case" in metafunc.fixturenames:
+        cases = recorded_cases()
+        metafunc.parametrize(
+            "case",
+            cases,
+            ids=[
+                "-".join(
+                    [c["arch"], "x".join(map(str, c["size"])), *map(_text, c["arguments"].items())]
+                )
+                for c in cases
+            ],
+        )
+
+
+def _text(argument) -> str:
+    return "=".join(map(str, argument))
+
+
+@pytest.fixture(scope="module")
+def built(request):
+    return Built(request.param)
+
+
+class Built:
+    """A network with its default arguments, its results, and what was recorded of it."""
+
+    def __init__(self, arch: str) -> None:
+        self.arch = arch
+        self.recorded = recorded_variables(arch)
+        self.network = make(arch)
+        images = recipe.images(self.recorded["input_shape"])
+        self.logits = np.asarray(self.network(images))
+        self.end_points = self.network.end_points(images)
+
+    @property
+    def outputs(self):
+        path = GOLDENS / f"outputs/{self.arch}.npz"
+        if not path.exists():  # MobileNet V1 0.50: only its variables were recorded
+            pytest.skip("no outputs were recorded")
+        return np.load(path)

@@ -1,0 +1,27 @@
+"""The networks with other arguments and image sizes against TensorFlow 1.15.5 and tf_slim.nets:
+goldens/outputs/arguments.json, recorded by tools/record_arguments.py."""
+
+import json
+import zlib
+
+import numpy as np
+import pytest
+
+from zoo.shim import tf1_variables
+
+pytestmark = pytest.mark.slow
+
+
+def test_arguments(case, make, images, samples, relative_difference):
+    network = make(case["arch"], (*case["size"], 3), **case["arguments"])
+    shapes = sorted([name, list(v.shape)] for name, v in tf1_variables(network).items())
+    assert len(shapes) == case["num_variables"]
+    assert zlib.crc32(json.dumps(shapes, separators=(",", ":")).encode()) == case["variables_crc32"]
+
+    result = np.asarray(network(images(2, *case["size"], 3)))
+    expected_shape = case["shape"]
+    if case["arguments"].get("num_classes") and expected_shape[1:3] == [1, 1]:
+        # tf_slim's ResNets leave the logits as (N, 1, 1, C).
+        expected_shape = [expected_shape[0], expected_shape[3]]
+    assert list(result.shape) == expected_shape
+    assert relative_difference(samples(result), case["samples"], case["scale"]) < 1e-5

@@ -1,0 +1,161 @@
+"""What all heads and bodies have in common: pooling, squeezing, stopping early, clear errors.
+
+Expected values are laws (numpy on the network's own features and weights) or shapes that follow
+from the wiring.
+"""
+
+import keras
+import numpy as np
+import pytest
+
+from zoo.errors import ArgumentError, InputShapeError
+from zoo.shim import tf1_variables
+
+# One network of each kind of head, where its features end, and a small image size.
+NETWORKS = {
+    "inception_v1": ("Mixed_5c", 64),
+    "inception_v2": ("Mixed_5c", 64),
+    "inception_v3": ("Mixed_7c", 139),
+    "resnet_v1_50": ("resnet_v1_50/block4", 64),
+    "mobilenet_v1_025": ("Conv2d_13_pointwise", 64),
+    "alexnet_v2": ("alexnet_v2/fc7", 256),
+}
+LOGITS = {
+    "inception_v1": "InceptionV1/Logits/Conv2d_0c_1x1",
+    "inception_v2": "InceptionV2/Logits/Conv2d_1c_1x1",
+    "inception_v3": "InceptionV3/Logits/Conv2d_1c_1x1",
+    "resnet_v1_50": "resnet_v1_50/logits",
+    "mobilenet_v1_025": "MobilenetV1/Logits/Conv2d_1c_1x1",
+    "alexnet_v2": "alexnet_v2/fc8",
+}
+each_network = pytest.mark.parametrize("arch", NETWORKS)
+
+
+@pytest.mark.slow
+@each_network
+def test_global_pool_is_the_mean_at_any_size(arch, make, adapter, images, relative_difference):
+    last, size = NETWORKS[arch]
+    network = make(arch, (size, size, 3), num_classes=10, global_pool=True)
+    batch = images(2, size, size + 32, 3)
+    end_points = network.end_points(batch, names=(last, "global_pool"))
+    mean = np.mean(end_points[last], axis=(1, 2))
+    assert relative_difference(np.squeeze(end_points["global_pool"]), mean) < 1e-5
+
+    variables = tf1_variables(network)
+    kernel, biases = (np.asarray(variables[f"{LOGITS[arch]}/{n}"]) for n in ("weights", "biases"))
+    expected = mean @ kernel[0, 0] + biases
+    assert relative_difference(network(batch), expected) < 1e-5
+
+    # The same, where the size is known only when the model is called.
+    image = keras.Input((None, None, 3))
+    model = keras.Model(image, network(image))
+    assert model.output_shape == (None, 10)
+    assert relative_difference(model(batch), expected) < 1e-5
+
+
+@pytest.mark.slow
+@each_network
+def test_without_classes_there_is_no_head(arch, adapter, make, images):
+    _, size = NETWORKS[arch]
+    for none in (0, None):
+        network = make(arch, (size, size, 3), num_classes=none, global_pool=True)
+        batch = images(2, size, size, 3)
+        pooled = network.end_points(batch)["global_pool"]
+        np.testing.assert_allclose(network(batch), pooled, rtol=1e-5)
+        heads = [name for name in tf1_variables(network) if name.startswith(network.head)]
+        assert not heads
+
+
+FINAL_END_POINTS = [
+    ("inception_v1", "Conv2d_2c_3x3", 64),
+    ("inception_v1", "Mixed_5c", 64),
+    ("inception_v2", "Mixed_4a", 64),
+    ("inception_v3", "Mixed_5b", 139),
+    ("resnet_v1_50", "resnet_v1_50/conv1", 64),
+    ("resnet_v1_50", "resnet_v1_50/block2", 64),
+    ("resnet_v2_50", "resnet_v2_50/block2/unit_3/bottleneck_v2", 64),
+    ("mobilenet_v1_025", "Conv2d_0", 64),
+    ("mobilenet_v1_025", "Conv2d_5_depthwise", 64),
+    ("mobilenet_v1_025", "Conv2d_13_pointwise", 64),
+    ("alexnet_v2", "alexnet_v2/pool2", 224),
+    ("alexnet_v2", "alexnet_v2/fc6", 224),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("arch", "name", "size"), FINAL_END_POINTS)
+def test_final_endpoint_stops_the_network(arch, name, size, make, images, relative_difference):
+    batch = images(2, size, size, 3)
+    whole = make(arch, (size, size, 3), num_classes=10)
+    part = make(arch, (size, size, 3), final_endpoint=name)
+    assert relative_difference(part(batch), np.asarray(whole.end_points(batch)[name])) < 1e-5
+    assert list(part.end_points(batch))[-1] == name
+
+    created, all_names = list(tf1_variables(part)), list(tf1_variables(whole))
+    assert created == all_names[: len(created)]
+    assert not any(variable.startswith(part.head) for variable in created)
+
+
+@pytest.mark.parametrize(
+    ("arch", "size", "wrong", "right"),
+    [
+        ("inception_v1", 64, "Mixed_5d", "Mixed_5b"),
+        ("inception_v2", 64, "mixed_4a", "Mixed_4a"),
+        ("inception_v3", 139, "Mixed_7d", "Mixed_7c"),
+        ("resnet_v1_50", 64, "resnet_v1_50/block5", "resnet_v1_50/block4"),
+        ("resnet_v2_50", 64, "resnet_v2_50/block0", "resnet_v2_50/block4"),
+        ("mobilenet_v1", 64, "Conv2d_14_pointwise", "Conv2d_4_pointwise"),
+        ("vgg_16", 224, "vgg_16/pool6", "vgg_16/pool5"),
+    ],
+)
+def test_an_unknown_final_endpoint_is_named_with_its_nearest(
+    arch, size, wrong, right, adapter, build_in_graph
+):
+    cls, _ = adapter(arch)
+    with pytest.raises(ArgumentError, match="no such end point") as error:
+        build_in_graph(cls(final_endpoint=wrong), size, size, 3)
+    assert right in error.value.nearest
+    assert right in error.value.accepted
+
+
+@pytest.mark.parametrize("arch", ["inception_v2", "inception_v3", "resnet_v1_50", "mobilenet_v1"])
+def test_a_depth_multiplier_of_nothing_is_refused(arch, adapter, build_in_graph):
+    cls, _ = adapter(arch)
+    with pytest.raises(ArgumentError, match="above zero"):
+        build_in_graph(cls(depth_multiplier=0), 139, 139, 3)
+
+
+@pytest.mark.parametrize(
+    ("arch", "size", "arguments"),
+    [
+        ("inception_v1", 256, {}),
+        ("mobilenet_v1_025", 320, {}),
+        ("resnet_v1_50", 64, {"global_pool": False}),
+        ("alexnet_v2", 288, {}),
+    ],
+)
+def test_a_map_of_logits_is_not_squeezed(arch, size, arguments, adapter, build_in_graph):
+    cls, defaults = adapter(arch)
+    with pytest.raises(ArgumentError, match="spatial_squeeze=False"):
+        build_in_graph(cls(**defaults, **arguments), size, size, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", ["inception_v3", "alexnet_v2", "overfeat", "vgg_a"])
+def test_the_smallest_image_is_the_smallest_that_works(arch, adapter, build_in_graph):
+    if arch == "inception_v3":
+        arguments = {"num_classes": 10, "create_aux_logits": False}
+    else:
+        arguments = {"num_classes": 10, "global_pool": True, "fc_conv_padding": "SAME"}
+    cls, _ = adapter(arch)
+    smallest = cls.minimum_image_size
+    logits, _ = build_in_graph(cls(**arguments), smallest, smallest, 3)
+    assert logits.shape == (1, 10)
+    with pytest.raises(InputShapeError, match=str(smallest)):
+        build_in_graph(cls(**arguments), smallest - 1, smallest, 3)
+
+    class Unchecked(cls):
+        minimum_image_size = 1
+
+    with pytest.raises(ValueError, match="Negative dimension"):  # TensorFlow's own words
+        build_in_graph(Unchecked(**arguments), smallest - 1, smallest, 3)
