@@ -211,16 +211,24 @@ def test_fused_kernel_at_half_precision_keeps_float32_parameters(dtype):
     )
 
 
-def test_adjustment_applies_in_training_only():
+@pytest.mark.parametrize("training_is_a_tensor", [False, True])
+def test_adjustment_applies_in_training_only(training_is_a_tensor):
     """By the definition: (normalized * scale + bias) before gamma and beta."""
     inputs = np.random.RandomState(0).randn(8, 3).astype("float32")
     layer = BatchNormalization(adjustment=lambda shape: (tf.fill(shape[-1:], 2.0), 0.5))
     plain = BatchNormalization()
+    run = layer
+    if training_is_a_tensor:
+        layer.build(inputs.shape)
+        function = tf.function(lambda training: layer(inputs, training=training))
+
+        def run(inputs, training):
+            return function(tf.constant(training))
+
     expected = plain(inputs, training=True) * 2.0 + 0.5
-    np.testing.assert_allclose(layer(inputs, training=True), expected, atol=1e-5)
-    np.testing.assert_allclose(
-        layer(inputs, training=False), plain(inputs, training=False), atol=1e-5
-    )
+    np.testing.assert_allclose(run(inputs, training=True), expected, atol=1e-5)
+    expected = plain(inputs, training=False)
+    np.testing.assert_allclose(run(inputs, training=False), expected, atol=1e-5)
 
 
 def test_reuse_takes_the_same_variables():

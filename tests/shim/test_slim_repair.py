@@ -1,6 +1,7 @@
 """Each repair of tf-slim: what it is for fails without it and works with it."""
 
 import sys
+import tempfile
 
 import numpy as np
 import pytest
@@ -194,6 +195,26 @@ def check_batch_norm_of_tf_layers():
     assert tf_normalization.BatchNorm is tf_normalization.BatchNormalization
 
 
+def check_partitioned_variable_takes_a_checkpoint():
+    value = np.arange(8.0, dtype="float32").reshape(4, 2)
+
+    def build(folder):
+        with v1.variable_scope("", partitioner=v1.fixed_size_partitioner(2)):
+            parts = list(v1.get_variable("v", initializer=tf.constant(value)))
+        whole = v1.train.Saver([*parts])
+        with v1.Session() as session:
+            session.run(v1.global_variables_initializer())
+            path = whole.save(session, f"{folder}/model")
+            for part in parts:
+                part.load(np.zeros(part.shape, "float32"), session)
+            assign, feed = slim.assign_from_checkpoint(path, parts)
+            session.run(assign, feed)
+            return np.concatenate(session.run(parts))
+
+    with tempfile.TemporaryDirectory() as folder, tf.Graph().as_default():
+        np.testing.assert_array_equal(build(folder), value)
+
+
 def check_variables_collections_outside_a_graph():
     def build():
         for scope in ("a", "b"):
@@ -270,6 +291,10 @@ CHECKS = [
     (slim_repair.put_back_variable_function, check_local_and_global_variables),
     (slim_repair.put_back_batch_normalization, check_batch_norm_of_rank_4),
     (slim_repair.put_back_batch_normalization, check_batch_norm_of_tf_layers),
+    (
+        slim_repair.slice_checkpoint_values_for_partitions,
+        check_partitioned_variable_takes_a_checkpoint,
+    ),
     (slim_repair.look_up_variables_by_identity, check_variables_collections_outside_a_graph),
     (slim_repair.look_up_variables_by_identity, check_variables_to_restore_in_a_function),
     (slim_repair.name_scopes_in_eager_mode, check_pooling_has_an_end_point_in_eager_mode),

@@ -13,6 +13,7 @@ import types
 from collections import OrderedDict
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 import tf_slim
 from tensorflow.python.framework import ops
@@ -73,7 +74,7 @@ def _put_names(owner: types.ModuleType, alias: str, **names: object) -> None:
     _put(owner, alias, _ModuleView(getattr(owner, alias), names))
 
 
-# ----- names that TensorFlow moved -----
+# ----- names and habits that TensorFlow and NumPy dropped -----
 
 
 def put_back_tensor_classes() -> None:
@@ -128,6 +129,31 @@ def put_back_batch_normalization() -> None:
         _put(owner, name, normalization.BatchNormalization)
     for name in ("batch_normalization", "batch_norm"):
         _put(owner, name, normalization.batch_normalization)
+
+
+def slice_checkpoint_values_for_partitions() -> None:
+    """NumPy takes no list of slices for an index any more.
+
+    `assign_from_checkpoint` cuts a partitioned variable's part out of the checkpoint's value
+    with one, and fails with IndexError.
+    """
+
+    class Value(np.ndarray):
+        def __getitem__(self, index):
+            return super().__getitem__(tuple(index) if isinstance(index, list) else index)
+
+    class CheckpointReader:
+        def __init__(self, path):
+            self._reader = v1.train.NewCheckpointReader(path)
+
+        def get_tensor(self, name):
+            return np.asarray(self._reader.get_tensor(name)).view(Value)
+
+        def __getattr__(self, name):
+            return getattr(self._reader, name)
+
+    train = _ModuleView(v1.train, {"NewCheckpointReader": CheckpointReader})
+    _put_names(variables, "tf", train=train)
 
 
 # ----- graph mode's habits outside graph mode -----
@@ -223,6 +249,7 @@ REPAIRS: tuple[Callable[[], None], ...] = (
     put_back_stack_and_unstack,
     put_back_variable_function,
     put_back_batch_normalization,
+    slice_checkpoint_values_for_partitions,
     look_up_variables_by_identity,
     name_scopes_in_eager_mode,
     end_points_of_one_call,
