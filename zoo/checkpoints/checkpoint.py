@@ -110,7 +110,7 @@ def reading(path: str | os.PathLike, doing: str):
     """Turns whatever a parser of untrusted bytes raises into one clear error about the file."""
     try:
         yield
-    except (ZooError, PermissionError):
+    except (ZooError, PermissionError, NameError, ImportError):  # not for what the file holds
         raise
     except Exception as error:
         reason = str(error) or type(error).__name__
