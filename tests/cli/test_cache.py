@@ -34,7 +34,7 @@ def test_list(run, cache, tmp_path):
         ("net_a.one", "1000", str(cache["net_a.one"])),
         ("net_b.two", "20", str(cache["net_b.two"])),
     ]
-    assert f"2 files, 1.0 kB, in {tmp_path / 'cache'}" in result.stderr
+    assert f"2 files (1.0 kB) in {tmp_path / 'cache'}" in result.stderr
     assert names(run("cache", "list", "net_b*")) == ["net_b.two"]
 
 
@@ -83,7 +83,7 @@ def test_prune_asks(run, cache, monkeypatch, answer, kept):
 
     monkeypatch.setattr(command, "is_interactive", lambda: True)
     result = run("cache", "prune", "net_a.*", input=answer)
-    assert "Delete 1 files (1.0 kB)" in result.stderr
+    assert "Delete 1 file (1.0 kB)" in result.stderr
     assert (result.exit_code == 0) is not kept
     assert cache["net_a.one"].exists() is kept
     assert cache["net_b.two"].exists()

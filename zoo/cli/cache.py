@@ -37,8 +37,7 @@ def list_files(pattern: Pattern = "*", json: Json = False) -> None:
         ("CHECKPOINT", "BYTES", "FETCHED", "PATH"),
         [(file.checkpoint, str(file.size), file.fetched, str(file.path)) for file in files],
     )
-    total = bytes_text(sum(file.size for file in files))
-    hint(f"{len(files)} files, {total}, in {hub.cache_dir()}")
+    hint(f"{_amount(files)} in {hub.cache_dir()}")
 
 
 @app.command("verify")
@@ -74,11 +73,15 @@ def prune_files(
     if files and not unfinished and not yes:
         if not is_interactive():
             raise typer.BadParameter("Nobody can be asked here: give --yes to delete.")
-        total = bytes_text(sum(file.size for file in files))
-        question = f"Delete {len(files)} files ({total}) from {hub.cache_dir()}?"
+        question = f"Delete {_amount(files)} from {hub.cache_dir()}?"
         typer.confirm(question, abort=True, err=True)
     freed = hub.prune(pattern, unfinished_only=unfinished)
     hint(f"freed {bytes_text(freed)}")
+
+
+def _amount(files: list[hub.CachedFile]) -> str:
+    what = "file" if len(files) == 1 else "files"
+    return f"{len(files)} {what} ({bytes_text(sum(file.size for file in files))})"
 
 
 def is_interactive() -> bool:
