@@ -73,18 +73,24 @@ def test_list_takes_less_than_half_a_second_of_the_processor(run_program):
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
 
 
-def test_a_reader_that_went_away_is_no_trouble(run_program):
+@pytest.fixture(params=["", "1"], ids=["buffered", "unbuffered"])
+def environment(request):
+    """Output that fails does so at the end, or with the first line."""
+    return {**os.environ, "PYTHONUNBUFFERED": request.param}
+
+
+def test_a_reader_that_went_away_is_no_trouble(run_program, environment):
     reader, writer = os.pipe()
     os.close(reader)
-    result = run_program("list", stdout=writer)
+    result = run_program("list", stdout=writer, env=environment)
     os.close(writer)
     assert (result.returncode, result.stderr) == (READER_GONE, "")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_output_that_cannot_be_written_is_told(run_program):
+def test_output_that_cannot_be_written_is_told(run_program, environment):
     with open("/dev/full", "w") as full:
-        result = run_program("list", stdout=full)
+        result = run_program("list", stdout=full, env=environment)
     assert result.returncode == 74
     assert result.stderr == "zoo: No space left on device\n"
 

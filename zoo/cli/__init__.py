@@ -39,6 +39,6 @@ def _flush_stdout() -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
             return READER_GONE
-        print(f"zoo: the output cannot be written: {error.strerror}", file=sys.stderr)
+        print(f"zoo: {error.strerror}", file=sys.stderr)
         return NOT_WRITTEN
     return 0
