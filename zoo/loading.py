@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from zoo import checkpoints, hub, identification, registry
+from zoo.adopting import adopting
 from zoo.errors import ArgumentError, CheckpointMismatchError, nearest_names
 from zoo.model import TF1Model, has_classifier
 from zoo.shim import TF1Network, run_skipped_initializers, skip_initializers, tf1_variables
@@ -174,7 +175,9 @@ def fill(
         match.check()
     except CheckpointMismatchError as error:
         raise identification.explain(error, checkpoint, network) from None
-    return checkpoints.assign(match, checkpoint, variables, verify=verify, progress=progress)
+    return checkpoints.assign(
+        match, checkpoint, adopting(variables), verify=verify, progress=progress
+    )
 
 
 def _scopes_left_out(network: TF1Network) -> list[str]:

@@ -94,7 +94,7 @@ class BundleCheckpoint(Checkpoint):
 
     def _read_entry(self, entry: Entry, check: bool) -> np.ndarray:
         path = self._data_path(entry.shard)
-        octets = np.empty(entry.size, np.uint8)
+        octets = tensors.aligned_empty(entry.size)
         with reading(path, "reading values"):
             file = self._files.get(entry.shard)
             if file is None:

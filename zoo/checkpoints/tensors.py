@@ -40,6 +40,8 @@ _DTYPES = {
 }
 _NUMBERS = {name: number for number, name in reversed(_DTYPES.items())}
 
+ALIGNMENT = 64  # bytes: EIGEN_MAX_ALIGN_BYTES, what TensorFlow expects of a tensor
+
 Shape = tuple[int, ...]
 Extent = tuple[int, int]  # start, length; a length of -1 is the whole axis
 Slice = tuple[Extent, ...]
@@ -67,6 +69,13 @@ def dtype_number(dtype: np.dtype) -> int:
 
 def size_of(shape: Shape) -> int:
     return math.prod(shape)
+
+
+def aligned_empty(size: int) -> np.ndarray:
+    """So many bytes of memory at an address where a TensorFlow tensor may begin."""
+    octets = np.empty(size + ALIGNMENT, np.uint8)
+    start = -octets.ctypes.data % ALIGNMENT
+    return octets[start : start + size]
 
 
 def parse_shape(buffer, span: Span) -> Shape:
