@@ -52,13 +52,13 @@ def test_version(run):
     assert [line.split()[0] for line in lines[1:]] == ["tensorflow", "keras", "tf-slim"]
 
 
-def test_light_commands_import_neither_tensorflow_nor_rich(run_program):
+def test_light_commands_import_neither_tensorflow_nor_numpy(run_program):
     script = (
         "import sys; from zoo.cli import main\n"
         f"for arguments in {LIGHT!r}:\n"
         "    sys.argv = ['zoo', *arguments]\n"
         "    assert main() == 0, arguments\n"
-        "    heavy = {'tensorflow', 'keras', 'numpy', 'rich'} & set(sys.modules)\n"
+        "    heavy = {'tensorflow', 'keras', 'numpy'} & set(sys.modules)\n"
         "    assert not heavy, (arguments, heavy)\n"
     )
     result = run_program(python=("-c", script))
