@@ -12,7 +12,7 @@ import tensorflow as tf
 from conftest import SMALL
 
 import zoo
-from zoo.errors import ArgumentError, ImageError
+from zoo.errors import ArgumentError, ImageError, InputShapeError
 from zoo.shim import tf1_variables
 
 IMAGES = recipe.images((2, 128, 128, 3))
@@ -147,6 +147,12 @@ def test_preprocess_and_decode(model):
     assert (best.index, best.synset, best.score) == (286, "n02124075", 0.75)
     with pytest.raises(ImageError):
         model.preprocess(__file__)
+
+
+@pytest.mark.parametrize("call", ["__call__", "predict"])
+def test_images_that_were_not_preprocessed(model, call):
+    with pytest.raises(InputShapeError, match="preprocess"):
+        getattr(model, call)(np.zeros((1, 128, 128, 3), np.uint8))
 
 
 def test_preprocess_inside_tf_data(model):

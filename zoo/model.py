@@ -71,6 +71,11 @@ class TF1Model(keras.Model):
             "class_names": list(class_names) if class_names is not None else None,
         }
 
+    def call(self, inputs, training=None, mask=None):
+        # Keras would turn bytes into floats from 0 to 255 and say nothing.
+        self.network.check_images(keras.tree.flatten(inputs)[0])
+        return super().call(inputs, training=training, mask=mask)
+
     @property
     def model_name(self) -> str:
         """Full name in the registry, with the tag of its checkpoint."""

@@ -114,7 +114,7 @@ class TF1Network(keras.layers.Layer):
         In a `tf.Graph` of one's own it makes TF1 variables, to be run in a
         `tf.compat.v1.Session`; `call` and `end_points` are this, inside Keras.
         """
-        self._check_images(images)
+        self.check_images(images)
         for_scope = inspect.signature(self.arg_scope).parameters
         arguments = {k: v for k, v in self.arguments.items() if k not in for_scope}
         scope_arguments = {k: v for k, v in self.arguments.items() if k in for_scope}
@@ -123,15 +123,16 @@ class TF1Network(keras.layers.Layer):
         with slim.arg_scope(self.arg_scope(**scope_arguments)):
             return self.function(images, is_training=training, scope=self.scope, **arguments)
 
-    def _check_images(self, images) -> None:
-        if not images.dtype.is_floating:
+    def check_images(self, images) -> None:
+        """Raises InputShapeError where images are no preprocessed batch that the network takes."""
+        if not tf.as_dtype(images.dtype).is_floating:
             raise InputShapeError(
                 f"{type(self).__name__} takes preprocessed images of a float dtype.",
-                received=f"dtype {images.dtype.name}",
+                received=f"dtype {tf.as_dtype(images.dtype).name}",
                 next_step="pass images through model.preprocess() first.",
             )
         smallest = self.minimum_image_size
-        shape = images.shape
+        shape = tf.TensorShape(images.shape)
         known = shape[1:3] if shape.rank == 4 else ()
         if shape.rank != 4 or any(side is not None and side < smallest for side in known):
             raise InputShapeError(
