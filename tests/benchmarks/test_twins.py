@@ -1,0 +1,105 @@
+"""Expected shapes and counts: TensorFlow 1.15.5's (tests/goldens/variables, registry.yaml)."""
+
+import gzip
+import json
+import math
+import os
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import pytest
+
+from zoo import registry
+from zoo.benchmarks import twins
+
+VARIABLES = Path(__file__).parents[1] / "goldens" / "variables"
+ADAPTERS = {registry.info(name).adapter for name in registry.list_models()}
+
+# VGG's random values take seconds each.
+NETWORKS = [
+    "mobilenet_v1_1.0_224",
+    "mobilenet_v1_0.75_192",
+    "mobilenet_v1_0.25_128",
+    "resnet_v1_50",
+    "resnet_v2_50",
+    *(
+        pytest.param(name, marks=pytest.mark.slow)
+        for name in (
+            "inception_v3",
+            "resnet_v1_101",
+            "resnet_v1_152",
+            "resnet_v2_101",
+            "resnet_v2_152",
+            "vgg_16",
+            "vgg_19",
+        )
+    ),
+]
+
+
+def recorded_shapes(name: str) -> dict[str, tuple[int, ...]]:
+    with gzip.open(VARIABLES / f"{registry.info(name).golden}.json.gz") as file:
+        variables = json.load(file)["variables"]
+    return {variable: tuple(shape) for variable, shape, _ in variables}
+
+
+def kernels(shapes) -> Counter:
+    """Kernels as matrices, which a 1x1 or a full-size convolution in Slim is in Keras."""
+    return Counter((math.prod(shape[:-1]), shape[-1]) for shape in shapes if len(shape) > 1)
+
+
+def test_every_twin_is_of_a_registered_adapter():
+    assert set(twins.TWINS) <= ADAPTERS
+
+
+def test_every_twin_is_in_keras_applications():
+    import keras
+
+    for twin in twins.TWINS.values():
+        assert callable(getattr(keras.applications, twin.application))
+
+
+def test_models_with_and_without_a_twin():
+    found = {name: twins.find_twin(registry.info(name)) for name in registry.list_models()}
+    without = {"inception_v1", "inception_v2", "vgg_a", "alexnet_v2", "overfeat"}
+    without |= {"resnet_v1_200", "resnet_v2_200"}
+    assert {name for name, twin in found.items() if twin is None} == without
+    assert found["resnet_v1_50"].application == "ResNet50"
+    assert found["mobilenet_v1_0.5_160"].application == "MobileNet"
+
+
+def test_a_model_with_another_argument_has_no_twin():
+    row = registry.info("mobilenet_v1_1.0_224")
+    assert twins.find_twin(row) is not None
+    assert twins.find_twin(replace(row, arguments={"output_stride": 8})) is None
+
+
+def test_a_class_as_adapter_has_no_twin():
+    assert twins.find_twin(replace(registry.info("vgg_16"), adapter=dict)) is None
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_twin_has_the_same_kernels(name):
+    spec = registry.info(name)
+    twin = twins.find_twin(spec)
+    model = twins.make_twin(spec, twin)
+    assert model.input_shape[1:3] == (spec.input_size, spec.input_size)
+    assert model.output_shape == (None, spec.num_classes)
+    recorded = {
+        variable: shape
+        for variable, shape in recorded_shapes(name).items()
+        if "/AuxLogits/" not in variable
+    }
+    assert kernels(recorded.values()) == kernels(tuple(weight.shape) for weight in model.weights)
+    biases = sum(
+        layer.bias.shape[0]
+        for layer in model.layers
+        if twin.has_biases and layer.name.endswith("_conv") and layer.use_bias
+    )
+    count = sum(map(math.prod, recorded.values()))
+    assert model.count_params() - biases == count
+    if len(recorded) == len(recorded_shapes(name)):
+        assert spec.parameters == count
