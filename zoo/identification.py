@@ -78,9 +78,10 @@ def explain(
         return error
     classes = {**network.accepted_arguments(), **network.arguments}.get("num_classes")
     if best.complete and best.num_classes not in (None, classes):
+        scope = f" and name_map=zoo.NameMap(strip_scope={best.outer_scope!r})"
         error.next_step = (
-            f"it has {best.num_classes} classes: pass num_classes={best.num_classes} to load its "
-            "head too."
+            f"it has {best.num_classes} classes: pass num_classes={best.num_classes}"
+            f"{scope if best.outer_scope else ''} to load its head too."
         )
     return error
 

@@ -83,7 +83,7 @@ def load(
             network,
             input_shape or (spec.input_size, spec.input_size, 3),
             classifier_activation=classifier_activation,
-            model_name=spec.checkpoint.full_name if spec.checkpoint else spec.name,
+            model_name=_model_name(spec, published=tf1_ckpt is None and weights is not None),
             preprocessing=spec.preprocessing,
             image_size=_preprocessed_size(spec, input_shape),
             label_offset=0 if class_names else spec.label_offset,
@@ -106,6 +106,11 @@ def load(
         uninitialized -= set(model.load_report.loaded)
     run_skipped_initializers(network, sorted(uninitialized))
     return model
+
+
+def _model_name(spec, *, published: bool) -> str:
+    """With the tag of the published checkpoint where that is what the model holds."""
+    return spec.checkpoint.full_name if published and spec.checkpoint else spec.name
 
 
 def make_network(spec, num_classes, input_shape, dtype, arguments: dict) -> TF1Network:

@@ -132,6 +132,33 @@ def test_save_and_reload_and_clone(inputs, tmp_path):
     assert tf1_variables(clone)["dense/kernel"] is not tf1_variables(model)["dense/kernel"]
 
 
+def test_a_subclassed_keras_model(inputs, tmp_path):
+    class Classifier(keras.Model):
+        @track_tf1_style_variables
+        def call(self, inputs, training=False):
+            with v1.variable_scope("classifier"):
+                hidden = slim.fully_connected(
+                    inputs,
+                    7,
+                    normalizer_fn=slim.batch_norm,
+                    normalizer_params={"is_training": training},
+                )
+                return slim.fully_connected(hidden, 2, activation_fn=None)
+
+    model = Classifier()
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    losses = model.fit(inputs, np.ones((8, 2)), epochs=5, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    assert len(model.trainable_variables) == 4 and len(model.non_trainable_variables) == 2
+    model.save_weights(tmp_path / "m.weights.h5")
+    again = Classifier()
+    again(inputs)
+    again.load_weights(tmp_path / "m.weights.h5")
+    np.testing.assert_array_equal(
+        again.predict(inputs, verbose=0), model.predict(inputs, verbose=0)
+    )
+
+
 def test_names_given_by_tf1_are_the_same_at_every_call(images):
     layer = SlimNet()
     expected = [

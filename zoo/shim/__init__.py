@@ -25,7 +25,9 @@ repair_tf_slim()
 
 # TensorFlow's legacy layers, which tf-slim stands on, warn of what they do themselves.
 warnings.filterwarnings(
-    "ignore", message=r"`layer\.(apply|updates)`", module=r"tensorflow\.python\.keras\."
+    "ignore",
+    message=r"`(layer\.(apply|updates)|tf\.layers\.)",
+    module=r"tensorflow\.python\.keras\.",
 )
 
 __all__ = [

@@ -22,7 +22,6 @@ class _State:
     def __init__(self, owner) -> None:
         self.store = VariableStore(owner)
         self.methods: dict[Callable, TracedMethod] = {}
-        self.running = 0  # how many decorated methods of the object are on the stack
 
 
 def track_tf1_style_variables(method: Callable) -> Callable:
@@ -66,7 +65,9 @@ def track_tf1_style_variables(method: Callable) -> Callable:
     @functools.wraps(method)
     def decorated(self, *args, **kwargs):
         state = _state_of(self)
-        if state.running:  # super().call(), or another decorated method of the same object
+        if (
+            state.store.is_in_use()
+        ):  # super().call(), or another decorated method of the same object
             return method(self, *args, **kwargs)
         bound = signature.bind(self, *args, **kwargs)
         bound.apply_defaults()
@@ -125,12 +126,8 @@ def run_skipped_initializers(obj, names: list[str]) -> None:
 def _in_store(method: Callable, owner, state: _State) -> Callable:
     @functools.wraps(method)
     def run(*args, **kwargs):
-        state.running += 1
-        try:
-            with state.store.in_use():
-                return method(owner, *args, **kwargs)
-        finally:
-            state.running -= 1
+        with state.store.in_use():
+            return method(owner, *args, **kwargs)
 
     return run
 

@@ -23,6 +23,13 @@ from zoo.errors import ShimError
 
 v1 = tf.compat.v1
 
+# The calls of decorated methods that are running, innermost last: (store, variables by the names
+# that the call has asked for). A context of its own for each thread, since under MirroredStrategy
+# one thread for each replica runs the same method, in turn, in the same graph.
+_calls: contextvars.ContextVar[tuple[tuple[VariableStore, dict], ...]] = contextvars.ContextVar(
+    "calls", default=()
+)
+
 _initializers_are_skipped = contextvars.ContextVar("initializers_are_skipped", default=False)
 
 
@@ -83,12 +90,19 @@ class VariableStore(variable_scope._VariableStore):
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
         """Makes this the store that `get_variable` asks, for one call of the method."""
-        names_of_outer_call, self._vars = self._vars, {}
+        asked = v1.get_collection_ref(variable_scope._VARSTORE_KEY)
+        if not (asked and isinstance(asked[0], _StoreOfTheCall)):
+            asked[:] = [_StoreOfTheCall(asked[0] if asked else None)]
+        token = _calls.set((*_calls.get(), (self, {})))
         try:
-            with variable_scope.with_variable_store(self):
-                yield
+            yield
         finally:
-            self._vars = names_of_outer_call
+            _calls.reset(token)
+
+    def is_in_use(self) -> bool:
+        """Whether the innermost decorated method that is running is the owner's."""
+        calls = _calls.get()
+        return bool(calls) and calls[-1][0] is self
 
     def run_initializers(self, names: list[str]) -> None:
         """Gives the named variables the initial values that were skipped."""
@@ -117,9 +131,10 @@ class VariableStore(variable_scope._VariableStore):
         synchronization=tf.VariableSynchronization.AUTO,
         aggregation=tf.VariableAggregation.NONE,
     ):
-        if name in self._vars:
+        names = _calls.get()[-1][1]
+        if name in names:
             self._check_reuse(name, shape, reuse)
-            return self._vars[name]
+            return names[name]
         if name not in self.variables:
             if reuse is True:
                 raise ShimError(
@@ -130,7 +145,7 @@ class VariableStore(variable_scope._VariableStore):
                 )
             self._create(name, shape, dtype, initializer, trainable, constraint, aggregation)
         self._check_shape(name, shape)
-        variable = self._vars[name] = self._handed[name]
+        variable = names[name] = self._handed[name]
         v1.add_to_collections(collections or [v1.GraphKeys.GLOBAL_VARIABLES], variable)
         if trainable:
             v1.add_to_collection(v1.GraphKeys.TRAINABLE_VARIABLES, variable)
@@ -245,6 +260,26 @@ class VariableStore(variable_scope._VariableStore):
 
     def _owner_text(self) -> str:
         return f"{type(self._owner).__name__} {getattr(self._owner, 'name', '')!r}"
+
+
+class _StoreOfTheCall(variable_scope._VariableStore):
+    """Stands in a graph as its variable store, for whichever decorated method is running."""
+
+    def __init__(self, fallback: variable_scope._VariableStore | None) -> None:
+        super().__init__()
+        self._fallback = fallback or variable_scope._VariableStore()
+
+    def get_variable(self, *args, **kwargs):
+        return self._current().get_variable(*args, **kwargs)
+
+    def add_regularizer(self, variable, regularizer: Callable) -> None:
+        store = self._current()
+        if isinstance(store, VariableStore):
+            store.add_regularizer(variable, regularizer)
+
+    def _current(self) -> variable_scope._VariableStore:
+        calls = _calls.get()
+        return calls[-1][0] if calls else self._fallback
 
 
 @contextlib.contextmanager

@@ -37,6 +37,9 @@ class TracedMethod:
     def __call__(self, args: tuple, kwargs: dict, *, frozen: bool):
         """Calls the method; `frozen` keeps batch norm from updating and using batch statistics."""
         outer_scope = v1.get_variable_scope()
+        if tf.distribute.has_strategy() and tf.distribute.get_replica_context() is not None:
+            # Replicas meet in the updates of batch norm, and cannot from inside a function.
+            return self._run(args, kwargs, outer_scope, frozen)
         if tf.config.functions_run_eagerly():
             with _collections_of_its_own(v1.get_default_graph()):
                 return self._run(args, kwargs, outer_scope, frozen)
@@ -63,7 +66,7 @@ class TracedMethod:
             tuple(_without_batch(spec) for spec in specs),
             outer_scope.name,
             frozen,
-            _replica(),
+            _strategy(),
         )
         with self._lock:
             function = self._find_or_trace(self._traces.setdefault(key, {}), specs, body)
@@ -111,18 +114,18 @@ def _trace(body: Callable, specs: list) -> Callable:
 def _fresh_variable_scope(outer: v1.VariableScope, dtype: tf.DType) -> Iterator[None]:
     """Numbering of default scope names starts anew, so names are the same at every call; a
     decorated layer called inside another's variable scope goes on in that scope."""
-    store = v1.get_collection_ref(variable_scope._VARSCOPESTORE_KEY)
-    before = list(store)
-    store.clear()
+    store = variable_scope.get_variable_scope_store()  # each thread has its own
+    before = store.current_scope, store.variable_scopes_count
+    store.current_scope, store.variable_scopes_count = variable_scope.VariableScope(False), {}
+    store.current_scope.set_dtype(dtype)
     try:
-        v1.get_variable_scope().set_dtype(dtype)
         if not outer.name:
             yield
         else:
             with v1.variable_scope(outer.name, dtype=dtype, auxiliary_name_scope=False):
                 yield
     finally:
-        store[:] = before
+        store.current_scope, store.variable_scopes_count = before
 
 
 def _forget_collections(graph: tf.Graph) -> None:
@@ -146,13 +149,9 @@ def _collections_of_its_own(graph: tf.Graph) -> Iterator[None]:
             graph.get_collection_ref(key)[:] = items
 
 
-def _replica() -> tuple | None:
-    """Under tf.distribute each replica reads its own copy of a variable: a trace of its own."""
-    if not tf.distribute.has_strategy():
-        return None
-    replica = tf.distribute.get_replica_context()
-    number = replica.replica_id_in_sync_group if replica is not None else None
-    return id(tf.distribute.get_strategy()), number if isinstance(number, int) else None
+def _strategy() -> int | None:
+    """Variables are read otherwise under a tf.distribute strategy: a trace of its own."""
+    return id(tf.distribute.get_strategy()) if tf.distribute.has_strategy() else None
 
 
 def _structure(args, kwargs) -> str:
