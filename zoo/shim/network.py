@@ -50,7 +50,8 @@ class TF1Network(keras.layers.Layer):
 
     def __init_subclass__(cls, **kwargs) -> None:
         super().__init_subclass__(**kwargs)
-        keras.saving.register_keras_serializable(package="zoo")(cls)
+        package = cls.__module__.partition(".")[0]
+        keras.saving.register_keras_serializable(package=package)(cls)
 
     def __init__(self, *, name=None, dtype=None, trainable=True, **arguments) -> None:
         super().__init__(name=name, dtype=dtype, trainable=trainable)
