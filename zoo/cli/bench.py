@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zoo import registry
+from zoo import benchmarks, registry
+from zoo.benchmarks import results
 from zoo.cli import errors, output
 from zoo.cli.startup import import_tensorflow
 
@@ -58,44 +59,50 @@ def bench(
     names = [registry.info(name).name for name in names or ["resnet_v1_50"]]
     if csv is not None and not (csv.is_dir() or csv.parent.is_dir()):
         raise typer.BadParameter(f"there is no directory {csv.parent}.")
-    measured = _startup(names, rounds) if startup else _throughput(context, names, batch, rounds)
-    rows = [one.to_dict() for one in measured]
+    if csv is not None and csv.is_dir():
+        csv = csv / _file_name(context, startup)
+    measure = _startup(names, rounds) if startup else _throughput(context, names, batch, rounds)
+    rows, met = [], True
+    # Shown and written as it comes: measuring takes minutes, and may be interrupted.
+    for measured in measure:
+        rows.append(measured.to_dict())
+        met = met and measured.met
+        if not json:
+            _show_startup(measured) if startup else _show_throughput(measured)
+            sys.stdout.flush()
+        if csv is not None:
+            results.write_csv(csv, rows)
     if json:
         output.print_json(rows)
-    elif startup:
-        output.table(_STARTUP_HEADER, [_startup_row(one) for one in measured])
-    else:
-        output.table(_SPEED_HEADER, [row for one in measured for row in _speed_rows(one)])
-        if output.is_terminal():
-            print()
-        output.table(_RATIO_HEADER, [row for one in measured for row in _ratio_rows(one)])
-    if csv is not None:
-        _write(csv, rows, "startup" if startup else "benchmark")
-    raise typer.Exit(0 if all(one.met for one in measured) else errors.NEGATIVE)
+    raise typer.Exit(0 if met else errors.NEGATIVE)
 
 
-def _throughput(context, names: list[str], batch: int, rounds: int) -> list[Throughput]:
+def _file_name(context: typer.Context, startup: bool) -> str:
+    import_tensorflow(debug=context.obj)
+    return results.result_file_name("startup" if startup else "benchmark", results.device_name())
+
+
+def _throughput(context, names: list[str], batch: int, rounds: int) -> Iterator[Throughput]:
     import_tensorflow(debug=context.obj)
     import keras
 
-    from zoo.benchmarks import measure_throughput
+    for name in names:
+        with _rounds_bar() as progress:
+            measured = benchmarks.measure_throughput(
+                name, batch=batch, rounds=rounds, progress=progress
+            )
+        yield measured
+        keras.backend.clear_session()
 
-    measured = []
-    with _rounds_bar() as progress:
-        for name in names:
-            measured.append(measure_throughput(name, batch=batch, rounds=rounds, progress=progress))
-            keras.backend.clear_session()
-    return measured
 
-
-def _startup(names: list[str], times: int) -> list[Startup | Load]:
-    from zoo.benchmarks import measure_load, measure_startup
-
-    with _rounds_bar() as progress:
-        measured = list(measure_startup(times))
-        for name in names:
-            measured.append(measure_load(name, times=min(times, 5), progress=progress))
-    return measured
+def _startup(names: list[str], times: int) -> Iterator[Startup | Load]:
+    with _rounds_bar():
+        light = benchmarks.measure_startup(times)
+    yield from light
+    for name in names:
+        with _rounds_bar() as progress:
+            load = benchmarks.measure_load(name, times=min(times, 5), progress=progress)
+        yield load
 
 
 @contextmanager
@@ -116,12 +123,9 @@ def _rounds_bar() -> Iterator[Callable[[int, int, str], None] | None]:
         yield show
 
 
-def _write(path: Path, rows: list[dict], kind: str) -> None:
-    from zoo.benchmarks import results
-
-    if path.is_dir():
-        path = path / results.result_file_name(kind, results.device_name())
-    results.write_csv(path, rows)
+def _show_throughput(measured: Throughput) -> None:
+    output.table(_SPEED_HEADER, _speed_rows(measured))
+    output.table(_RATIO_HEADER, _ratio_rows(measured))
 
 
 _SPEED_HEADER = ("MODEL", "WAY", "IMAGES/S", "MS/BATCH")
@@ -156,10 +160,10 @@ def _ratio_rows(measured: Throughput) -> list[tuple[str, ...]]:
     ]
 
 
-def _startup_row(measured: Startup | Load) -> tuple[str, ...]:
+def _show_startup(measured: Startup | Load) -> None:
     row = measured.to_dict()
     peak = row.get("peak_over_checkpoint")
-    return (
+    cells = (
         row["what"],
         f"{row['seconds']:.3f}",
         f"{row['cpu_seconds']:.3f}",
@@ -168,6 +172,7 @@ def _startup_row(measured: Startup | Load) -> tuple[str, ...]:
         output.NOTHING if peak is None else f"<= {row['target_peak_over_checkpoint']}",
         "imports TensorFlow" if row.get("imports_tensorflow") else _verdict(measured.met),
     )
+    output.table(_STARTUP_HEADER, [cells])
 
 
 def _verdict(met: bool) -> str:
