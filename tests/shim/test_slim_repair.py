@@ -363,6 +363,18 @@ def test_restore_puts_everything_back():
     assert_same(snapshot(), original)
 
 
+def test_failed_repair_leaves_nothing_behind(monkeypatch):
+    def fail():
+        raise AttributeError("no such module in this tf-slim")
+
+    restore_tf_slim()
+    original = snapshot()
+    monkeypatch.setattr(slim_repair, "REPAIRS", [*REPAIRS, fail])
+    with pytest.raises(AttributeError, match="no such module"):
+        repair_tf_slim()
+    assert_same(snapshot(), original)
+
+
 def test_tensorflow_keeps_its_other_modules():
     """A view is tf-slim's own: what it adds is not seen from TensorFlow."""
     assert utils.ops.Tensor is tf.Tensor

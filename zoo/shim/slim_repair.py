@@ -35,11 +35,15 @@ _ABSENT = object()
 
 
 def repair_tf_slim() -> None:
-    """Applies every repair. Does nothing when they are in place already."""
+    """Applies every repair, or none if one fails. Does nothing when they are in place already."""
     if _originals:
         return
-    for repair in REPAIRS:
-        repair()
+    try:
+        for repair in REPAIRS:
+            repair()
+    except BaseException:
+        restore_tf_slim()
+        raise
 
 
 def restore_tf_slim() -> None:
