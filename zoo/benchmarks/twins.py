@@ -31,7 +31,6 @@ _STRIDES = (
     "Keras strides a unit later, which makes 11 percent more multiplications of 50 layers "
     "(5 of 101, 3 of 152), and its convolutions have biases besides batch norm"
 )
-_PADDING = "convolutions before batch norm of a unit's end have biases on both sides"
 
 # By adapter. What is not here has no twin: Inception V1 and V2, VGG-A, AlexNet and OverFeat are
 # not in keras.applications, nor are ResNets of 200 layers.
