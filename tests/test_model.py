@@ -151,8 +151,9 @@ def test_preprocess_and_decode(model):
 
 @pytest.mark.parametrize("call", ["__call__", "predict"])
 def test_images_that_were_not_preprocessed(model, call):
-    with pytest.raises(InputShapeError, match="preprocess"):
+    with pytest.raises(InputShapeError, match="preprocess") as raised:
         getattr(model, call)(np.zeros((1, 128, 128, 3), np.uint8))
+    assert raised.value.received == "dtype uint8"
 
 
 def test_preprocess_inside_tf_data(model):

@@ -24,6 +24,10 @@ class ZooError(Exception):
         ... )
     """
 
+    # Keras wraps what a layer's call raises in an error of the same class made from its first
+    # argument alone, unless it finds this.
+    _keras_call_info_injected = True
+
     def __init__(
         self,
         what: str,

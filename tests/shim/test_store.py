@@ -178,3 +178,45 @@ def test_an_error_in_the_code_leaves_the_layer_usable():
         layer(X)
     np.testing.assert_array_equal(layer(X), X)
     assert len(layer.weights) == 1
+
+
+def test_a_variable_of_some_calls_alone_is_refused():
+    class Sometimes(keras.layers.Layer):
+        @track_tf1_style_variables
+        def call(self, inputs, training=False):
+            if training:
+                inputs = inputs * v1.get_variable("auxiliary", [3])
+            return inputs * v1.get_variable("w", [3], initializer=v1.ones_initializer())
+
+    layer = Sometimes()
+    layer(X)
+    with pytest.raises(ShimError, match="auxiliary is new, in a later call"):
+        layer(X, training=True)
+    np.testing.assert_array_equal(layer(X), X)
+    assert list(tf1_variables(layer)) == ["w"]
+
+
+def test_a_function_inside_that_makes_variables_is_refused():
+    @tf.function(autograph=False)
+    def scale(x):
+        return x * v1.get_variable("w", [3])
+
+    with pytest.raises(ShimError, match="inside a tf.function"):
+        Running(scale)(X)
+
+
+def test_branches_and_loops_may_make_variables():
+    def code(x):
+        def scaled():
+            return x * v1.get_variable("w", [3], initializer=v1.constant_initializer(2.0))
+
+        x = tf.cond(tf.reduce_sum(x) > 0, scaled, lambda: x)
+        return tf.while_loop(
+            lambda i, x: i < 2,
+            lambda i, x: (i + 1, x + v1.get_variable("b", [3], initializer=v1.ones_initializer())),
+            [0, x],
+        )[1]
+
+    layer = Running(code)
+    np.testing.assert_array_equal(layer(X), np.full((2, 3), 4.0))
+    assert list(tf1_variables(layer)) == ["w", "b"]

@@ -16,6 +16,7 @@ from zoo.shim.decorator import (  # noqa: E402
     tf1_variables,
     track_tf1_style_variables,
 )
+from zoo.shim.nested import get_or_create_layer, make_template  # noqa: E402
 from zoo.shim.network import TF1Network  # noqa: E402
 from zoo.shim.slim_repair import repair_tf_slim, restore_tf_slim  # noqa: E402
 from zoo.shim.store import skip_initializers  # noqa: E402
@@ -32,6 +33,8 @@ warnings.filterwarnings(
 
 __all__ = [
     "TF1Network",
+    "get_or_create_layer",
+    "make_template",
     "regularization_losses",
     "repair_tf_slim",
     "restore_tf_slim",

@@ -124,10 +124,15 @@ def run_skipped_initializers(obj, names: list[str]) -> None:
 
 
 def _in_store(method: Callable, owner, state: _State) -> Callable:
+    has_run = False
+
     @functools.wraps(method)
     def run(*args, **kwargs):
-        with state.store.in_use():
-            return method(owner, *args, **kwargs)
+        nonlocal has_run
+        with state.store.in_use(is_first=not has_run):
+            result = method(owner, *args, **kwargs)
+        has_run = True
+        return result
 
     return run
 

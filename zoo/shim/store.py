@@ -10,25 +10,50 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import dataclasses
 import inspect
+import re
 from collections.abc import Callable, Iterator
 
 import keras
 import tensorflow as tf
 from keras.src.backend.common import global_state
+from tensorflow.python.framework import func_graph
 from tensorflow.python.keras.mixed_precision import autocast_variable
+from tensorflow.python.ops import control_flow_v2_func_graphs as control_flow
 from tensorflow.python.ops import variable_scope
 
 from zoo.errors import ShimError
 
 v1 = tf.compat.v1
 
-# The calls of decorated methods that are running, innermost last: (store, variables by the names
-# that the call has asked for). A context of its own for each thread, since under MirroredStrategy
-# one thread for each replica runs the same method, in turn, in the same graph.
-_calls: contextvars.ContextVar[tuple[tuple[VariableStore, dict], ...]] = contextvars.ContextVar(
-    "calls", default=()
+_CONTROL_FLOW = (
+    control_flow.CondBranchFuncGraph,
+    control_flow.WhileCondFuncGraph,
+    control_flow.WhileBodyFuncGraph,
 )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Call:
+    """A decorated method that is running.
+
+    Attributes:
+        store: its object's.
+        graph: the graph that it runs in.
+        is_first: whether the method has never run to its end before.
+        variables: those that it has asked for so far, by name.
+    """
+
+    store: VariableStore
+    graph: tf.Graph
+    is_first: bool
+    variables: dict[str, object] = dataclasses.field(default_factory=dict)
+
+
+# Innermost last. Each thread has its own, since under MirroredStrategy one thread for each replica
+# runs the same method, in turn, in the same graph.
+_calls: contextvars.ContextVar[tuple[_Call, ...]] = contextvars.ContextVar("calls", default=())
 
 _initializers_are_skipped = contextvars.ContextVar("initializers_are_skipped", default=False)
 
@@ -67,6 +92,12 @@ class _Constraint(keras.constraints.Constraint):
         return self.function(tf.convert_to_tensor(variable))
 
 
+def current_call() -> _Call | None:
+    """The innermost decorated method that is running."""
+    calls = _calls.get()
+    return calls[-1] if calls else None
+
+
 class VariableStore(variable_scope._VariableStore):
     """The TF1 variable store of one Keras layer, Keras model or `tf.Module`.
 
@@ -77,6 +108,7 @@ class VariableStore(variable_scope._VariableStore):
         variables: full TF1 name -> `keras.Variable` (`tf.Variable` on a `tf.Module`),
             in the order of creation.
         regularizers: full TF1 name -> function of the variable that gives its loss.
+        layers: name -> Keras layer that `get_or_create_layer` made.
     """
 
     def __init__(self, owner: keras.layers.Layer | tf.Module) -> None:
@@ -84,25 +116,44 @@ class VariableStore(variable_scope._VariableStore):
         self._owner = owner
         self.variables: dict[str, keras.Variable | tf.Variable] = {}
         self.regularizers: dict[str, Callable] = {}
+        self.layers: dict[str, keras.layers.Layer] = {}
         self._skipped: dict[str, Callable] = {}
         self._handed: dict[str, object] = {}  # what TF1 code holds for each name
 
     @contextlib.contextmanager
-    def in_use(self) -> Iterator[None]:
-        """Makes this the store that `get_variable` asks, for one call of the method."""
+    def in_use(self, is_first: bool) -> Iterator[None]:
+        """Makes this the store that `get_variable` asks, for one call of a method; only in the
+        first call of it are variables made."""
         asked = v1.get_collection_ref(variable_scope._VARSTORE_KEY)
         if not (asked and isinstance(asked[0], _StoreOfTheCall)):
             asked[:] = [_StoreOfTheCall(asked[0] if asked else None)]
-        token = _calls.set((*_calls.get(), (self, {})))
+        token = _calls.set((*_calls.get(), _Call(self, v1.get_default_graph(), is_first)))
         try:
             yield
         finally:
             _calls.reset(token)
 
+    def get_or_create_layer(
+        self, name: str, create: Callable[[], keras.layers.Layer]
+    ) -> keras.layers.Layer:
+        """The Keras layer or model of this name, made and tracked at the first call."""
+        if name not in self.layers:
+            if name in self.variables:
+                raise ShimError(
+                    f"{name!r} names a variable of {self._owner_text()}, and a layer is asked for "
+                    "by it too.",
+                    next_step="give the layer another name.",
+                )
+            with outside_of_any_graph():
+                layer = create()
+            self.layers[name] = layer
+            _track_layer(self._owner, name, layer)
+        return self.layers[name]
+
     def is_in_use(self) -> bool:
         """Whether the innermost decorated method that is running is the owner's."""
         calls = _calls.get()
-        return bool(calls) and calls[-1][0] is self
+        return bool(calls) and calls[-1].store is self
 
     def run_initializers(self, names: list[str]) -> None:
         """Gives the named variables the initial values that were skipped."""
@@ -131,7 +182,7 @@ class VariableStore(variable_scope._VariableStore):
         synchronization=tf.VariableSynchronization.AUTO,
         aggregation=tf.VariableAggregation.NONE,
     ):
-        names = _calls.get()[-1][1]
+        names = _calls.get()[-1].variables
         if name in names:
             self._check_reuse(name, shape, reuse)
             return names[name]
@@ -172,12 +223,13 @@ class VariableStore(variable_scope._VariableStore):
             self.variables[name].regularizer = _Regularizer(regularizer)
 
     def _create(self, name, shape, dtype, initializer, trainable, constraint, aggregation) -> None:
+        self._check_that_it_may_be_made(name)
         shape, dtype, initializer = self._resolve(name, shape, dtype, initializer)
         if _initializers_are_skipped.get():
             self._skipped[name] = initializer
             initializer = tf.zeros
         stored_as = self._stored_dtype(dtype)
-        with _outside_of_any_graph(), v1.variable_creator_scope(_named(name)):
+        with outside_of_any_graph(), v1.variable_creator_scope(_named(name)):
             if isinstance(self._owner, keras.layers.Layer):
                 variable = _add_weight(
                     self._owner,
@@ -232,6 +284,29 @@ class VariableStore(variable_scope._VariableStore):
             return tf.as_dtype(policy.variable_dtype)
         return asked
 
+    def _check_that_it_may_be_made(self, name) -> None:
+        if name in self.layers:
+            raise ShimError(
+                f"{name!r} names a layer of {self._owner_text()}, and a variable is asked for by "
+                "it too.",
+                next_step="give the variable another name.",
+            )
+        call = _calls.get()[-1]
+        if not call.is_first:
+            raise ShimError(
+                f"Variable {name} is new, in a later call of {self._owner_text()}. Keras has built "
+                "it by then: optimizers and files know the variables of the first call.",
+                next_step="make the same variables at every call, whatever `training` and the "
+                "other arguments say; leave unused what a call does not need.",
+            )
+        if _is_inside_a_function(v1.get_default_graph(), call.graph):
+            raise ShimError(
+                f"Variable {name} is asked for inside a tf.function that {self._owner_text()} "
+                "calls. There TF1's variable scopes start anew, and variables would be made again "
+                "at every trace.",
+                next_step="take the tf.function away: the decorated method is compiled as a whole.",
+            )
+
     def _check_reuse(self, name, shape, reuse) -> None:
         if reuse is False:
             raise ShimError(
@@ -279,11 +354,11 @@ class _StoreOfTheCall(variable_scope._VariableStore):
 
     def _current(self) -> variable_scope._VariableStore:
         calls = _calls.get()
-        return calls[-1][0] if calls else self._fallback
+        return calls[-1].store if calls else self._fallback
 
 
 @contextlib.contextmanager
-def _outside_of_any_graph() -> Iterator[None]:
+def outside_of_any_graph() -> Iterator[None]:
     """Eager, and outside of the stateless scope in which Keras traces a symbolic call:
     variables made here outlive the graph that asked for them."""
     stateless_scope = global_state.get_global_attribute("stateless_scope")
@@ -308,6 +383,27 @@ def _keras_aggregation(aggregation: tf.VariableAggregation) -> dict[str, str]:
     # Keras before 3.8 has no name for the default, which is "none".
     none = aggregation == tf.VariableAggregation.NONE
     return {} if none else {"aggregation": aggregation.name.lower()}
+
+
+def _track_layer(owner, name: str, layer: keras.layers.Layer) -> None:
+    attribute = f"_tf1_layer_{len(owner.__dict__)}_{re.sub(r'[^0-9A-Za-z]', '_', name)}"
+    if not isinstance(owner, keras.layers.Layer):
+        setattr(owner, attribute, layer)
+        return
+    was_locked, owner._tracker.locked = owner._tracker.locked, False
+    try:
+        setattr(owner, attribute, layer)
+    finally:
+        owner._tracker.locked = was_locked
+
+
+def _is_inside_a_function(graph: tf.Graph, call_graph: tf.Graph) -> bool:
+    """Whether a tf.function, other than a branch or loop body, lies between the two graphs."""
+    while graph is not call_graph and isinstance(graph, func_graph.FuncGraph):
+        if not isinstance(graph, _CONTROL_FLOW):
+            return True
+        graph = graph.outer_graph
+    return False
 
 
 def _track_on_module(module: tf.Module, name: str, variable: tf.Variable) -> None:

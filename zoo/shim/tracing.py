@@ -11,6 +11,7 @@ from tensorflow.python.keras.mixed_precision import autocast_variable
 from tensorflow.python.ops import variable_scope
 
 from zoo.shim import freezing
+from zoo.shim.store import outside_of_any_graph
 
 v1 = tf.compat.v1
 
@@ -105,8 +106,8 @@ class TracedMethod:
 
 
 def _trace(body: Callable, specs: list) -> Callable:
-    # Lifted out of any graph that is being built, so that the trace outlives it.
-    with tf.init_scope():
+    # So that the trace, and what Keras layers inside it make, outlive whoever asked for it.
+    with outside_of_any_graph():
         return tf.function(body, autograph=False).get_concrete_function(*specs)
 
 
