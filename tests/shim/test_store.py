@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_slim as slim
 
 from zoo.errors import ShimError
 from zoo.shim import (
@@ -158,9 +159,18 @@ def test_skipped_initializers_draw_nothing_and_can_be_run_later():
     with skip_initializers():
         layer(X)
     assert drawn == []
-    np.testing.assert_array_equal(layer.weights[0], np.zeros(3))
     run_skipped_initializers(layer, ["w"])
     np.testing.assert_array_equal(layer.weights[0], np.ones(3))
+
+
+def test_skipped_initializers_of_tf_slim_can_be_run_later():
+    initializer = slim.variance_scaling_initializer()
+    layer = Running(lambda x: x @ v1.get_variable("w", [3, 4], initializer=initializer))
+    with skip_initializers():
+        layer(X)
+    run_skipped_initializers(layer, ["w"])
+    # A truncated normal of variance 2 / fan_in, cut at two standard deviations of its own.
+    assert 0 < np.abs(layer.weights[0]).max() < 2 * np.sqrt(1.3 * 2 / 3)
 
 
 def test_an_error_in_the_code_leaves_the_layer_usable():

@@ -60,10 +60,11 @@ _initializers_are_skipped = contextvars.ContextVar("initializers_are_skipped", d
 
 @contextlib.contextmanager
 def skip_initializers() -> Iterator[None]:
-    """Within it, new variables hold zeros and remember their TF1 initializer.
+    """Within it, new variables hold nothing yet and remember their TF1 initializer.
 
-    For whoever fills variables from a checkpoint anyway: random values are not
-    drawn only to be overwritten. `run_initializers` fills those that were not.
+    For whoever fills variables from a checkpoint anyway: values are not drawn, nor even
+    memory touched, only to be overwritten. `run_skipped_initializers` fills those that
+    were not; until then their values are undefined.
     """
     token = _initializers_are_skipped.set(True)
     try:
@@ -161,7 +162,8 @@ class VariableStore(variable_scope._VariableStore):
             initializer = self._skipped.pop(name, None)
             if initializer is not None:
                 variable = self.variables[name]
-                variable.assign(initializer(tuple(variable.shape), variable.dtype))
+                dtype = tf.as_dtype(variable.dtype)
+                variable.assign(initializer(tuple(variable.shape), dtype))
 
     # get_variable, after custom getters and with the full name, ends here.
     def _get_single_variable(
@@ -227,7 +229,7 @@ class VariableStore(variable_scope._VariableStore):
         shape, dtype, initializer = self._resolve(name, shape, dtype, initializer)
         if _initializers_are_skipped.get():
             self._skipped[name] = initializer
-            initializer = tf.zeros
+            initializer = _untouched_memory
         stored_as = self._stored_dtype(dtype)
         with outside_of_any_graph(), v1.variable_creator_scope(_named(name)):
             if isinstance(self._owner, keras.layers.Layer):
@@ -377,6 +379,10 @@ def _add_weight(layer: keras.layers.Layer, **arguments) -> keras.Variable:
         return layer.add_weight(**arguments)
     finally:
         layer._tracker.locked = was_locked
+
+
+def _untouched_memory(shape, dtype) -> tf.Tensor:
+    return tf.raw_ops.Empty(shape=shape, dtype=dtype, init=False)
 
 
 def _keras_aggregation(aggregation: tf.VariableAggregation) -> dict[str, str]:
