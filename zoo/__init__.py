@@ -23,6 +23,7 @@ _HOME = {
     "open_checkpoint": "zoo.checkpoints",
     "register": "zoo.registry",
     "verify": "zoo.validation",
+    "wrap": "zoo.wrapping",
     "write_checkpoint": "zoo.checkpoints",
 }
 

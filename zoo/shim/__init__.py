@@ -10,14 +10,17 @@ from zoo.environment import check_environment
 
 check_environment()
 
+from zoo.shim import layers  # noqa: E402
 from zoo.shim.decorator import (  # noqa: E402
     regularization_losses,
     run_skipped_initializers,
     tf1_variables,
     track_tf1_style_variables,
 )
+from zoo.shim.installing import install, uninstall  # noqa: E402
 from zoo.shim.nested import get_or_create_layer, make_template  # noqa: E402
-from zoo.shim.network import TF1Network  # noqa: E402
+from zoo.shim.network import TF1Layer, TF1Network  # noqa: E402
+from zoo.shim.random_tool import DeterministicRandomTestTool  # noqa: E402
 from zoo.shim.slim_repair import repair_tf_slim, restore_tf_slim  # noqa: E402
 from zoo.shim.store import skip_initializers  # noqa: E402
 
@@ -32,8 +35,12 @@ warnings.filterwarnings(
 )
 
 __all__ = [
+    "DeterministicRandomTestTool",
+    "TF1Layer",
     "TF1Network",
     "get_or_create_layer",
+    "install",
+    "layers",
     "make_template",
     "regularization_losses",
     "repair_tf_slim",
@@ -42,4 +49,5 @@ __all__ = [
     "skip_initializers",
     "tf1_variables",
     "track_tf1_style_variables",
+    "uninstall",
 ]

@@ -16,7 +16,21 @@ from zoo.shim.decorator import tf1_variables, track_tf1_style_variables
 _NOT_FOR_THE_USER = {"inputs", "images", "is_training", "reuse", "scope"}
 
 
-class TF1Network(keras.layers.Layer):
+class TF1Layer(keras.layers.Layer):
+    """A Keras layer of TF1 code whose files hold its variables under their TF1 names."""
+
+    def save_own_variables(self, store) -> None:
+        """Saves every variable under its TF1 name."""
+        for name, variable in tf1_variables(self).items():
+            store[name] = variable.numpy()
+
+    def load_own_variables(self, store) -> None:
+        """Loads every variable by its TF1 name."""
+        for name, variable in tf1_variables(self).items():
+            variable.assign(store[name])
+
+
+class TF1Network(TF1Layer):
     """Base of all adapters: images in, logits out, variables under their TF1 names.
 
     A subclass declares; the network itself is the function it names.
@@ -145,13 +159,3 @@ class TF1Network(keras.layers.Layer):
 
     def get_config(self) -> dict:
         return {**super().get_config(), **self.arguments}
-
-    def save_own_variables(self, store) -> None:
-        """Saves every variable under its TF1 name."""
-        for name, variable in tf1_variables(self).items():
-            store[name] = variable.numpy()
-
-    def load_own_variables(self, store) -> None:
-        """Loads every variable by its TF1 name."""
-        for name, variable in tf1_variables(self).items():
-            variable.assign(store[name])

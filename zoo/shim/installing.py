@@ -1,0 +1,50 @@
+"""`install`: TF1's own names for what zoo.shim has, so that old code and guides run as written.
+
+Nothing is patched unless `install()` is called, and `uninstall()` puts everything back.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from zoo.shim import layers
+from zoo.shim.decorator import track_tf1_style_variables
+from zoo.shim.nested import get_or_create_layer, make_template
+from zoo.shim.random_tool import DeterministicRandomTestTool
+
+_ABSENT = object()
+
+# (object, attribute, what was there), in the order of replacement; empty while not installed.
+_replaced: list[tuple[object, str, object]] = []
+
+
+def install() -> None:
+    """Makes TF1's names resolve to zoo's; does nothing where that is so already.
+
+    - `tf.compat.v1.keras.utils.track_tf1_style_variables`, `.get_or_create_layer` and
+      `.DeterministicRandomTestTool` (`tf.keras.utils` is the same module)
+    - `tf.compat.v1.layers`, whole
+    - `tf.compat.v1.make_template`
+    """
+    if _replaced:
+        return
+    v1 = tf.compat.v1
+    for tool in (track_tf1_style_variables, get_or_create_layer, DeterministicRandomTestTool):
+        _put(v1.keras.utils, tool.__name__, tool)
+    _put(v1, "layers", layers)
+    _put(v1, "make_template", make_template)
+
+
+def uninstall() -> None:
+    """Puts back what `install` replaced; does nothing where nothing is."""
+    while _replaced:
+        owner, name, before = _replaced.pop()
+        if before is _ABSENT:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, before)
+
+
+def _put(owner: object, name: str, value: object) -> None:
+    _replaced.append((owner, name, vars(owner).get(name, _ABSENT)))
+    setattr(owner, name, value)
