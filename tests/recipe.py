@@ -3,6 +3,8 @@
 Both are functions of names, shapes and fixed seeds, so no weights are stored.
 """
 
+from __future__ import annotations
+
 import zlib
 
 import numpy as np

@@ -80,11 +80,6 @@ class Mended:
         """`add_weight`, by TF1's older name."""
         return self.add_weight(*args, **kwargs)
 
-    def _trackable_children(self, save_type="checkpoint", **kwargs):
-        # A SavedModel holds the layer's variables. What Keras 2 would add to run the layer
-        # alone needs a Keras 2, and the decorated method is saved already.
-        return tf.Module._trackable_children(self, save_type, **kwargs)
-
 
 class _AnyLayer(type(base.Layer)):
     """Makes all layers of TF1's family instances of `Layer`, which they do not derive from."""
