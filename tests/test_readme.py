@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -16,11 +17,15 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, small_checkpoint):
+def folder(tmp_path_factory, small_checkpoint, goldens):
     """A folder with the files that the README speaks of."""
     folder = tmp_path_factory.mktemp("readme")
     for photo in (ROOT / "examples").glob("*.jpg"):
         shutil.copy(photo, folder)
+    shutil.copytree(
+        goldens / "wrapped", folder / "old_training_dir", ignore=shutil.ignore_patterns("*.py")
+    )
+    shutil.copy(goldens / "wrapped" / "old_network.py", folder)
     for part in (".index", ".data-00000-of-00001"):
         shutil.copy(small_checkpoint + part, folder / f"model.ckpt{part}")
     return folder
@@ -33,8 +38,12 @@ def blocks(language):
 @pytest.mark.slow
 def test_the_python_runs_from_top_to_bottom(folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))
     namespace = {}
     for block in blocks("python"):
+        if "old_network" in block:
+            namespace["images"] = np.zeros((4, 16, 16, 3), np.float32)
+            namespace["labels"] = np.arange(4)
         exec(compile(block, "README.md", "exec"), namespace)
     assert "137 of 137 variables" in capsys.readouterr().out
     assert namespace["report"].passed
