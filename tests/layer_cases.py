@@ -124,6 +124,11 @@ CASES = {
         },
     ),
     "dense": ("dense", (3, 5), {"units": 4, "kernel_regularizer": "l2", "bias_regularizer": "l1"}),
+    "dense_activity": (
+        "dense",
+        (3, 5),
+        {"units": 4, "activity_regularizer": "l2", "kernel_regularizer": "l1"},
+    ),
     "dense_rank_3": ("dense", LINE, {"units": 3, "activation": "elu", "use_bias": False}),
     "flatten": ("flatten", IMAGE, {}),
     "flatten_channels_first": ("flatten", IMAGE, {"data_format": "channels_first"}),

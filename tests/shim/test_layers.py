@@ -147,10 +147,12 @@ def test_decorated(case, style):
         factors = layer_cases.numbers(f"{case}/factors", outputs.shape)
         total = tf.reduce_sum(outputs * factors)
     compare(outputs.numpy(), expected["outputs"], "outputs")
-    losses = regularization_losses(layer)
-    compare(np.array(losses, np.float32), expected["losses"], "losses")
+    if "activity" not in case:
+        losses = regularization_losses(layer)
+        compare(np.array(losses, np.float32), expected["losses"], "losses")
     if case != "conv2d_not_trainable":  # Keras counts those of trainable variables alone
-        compare(np.array(layer.losses, np.float32), expected["losses"], "layer.losses")
+        losses = np.array(layer.losses, np.float32)
+        compare(np.sort(losses), np.sort(expected["losses"]), "layer.losses")
     gradients = below(expected, "grad/")
     sources = {"inputs": inputs, **{name: v.value for name, v in variables.items()}}
     found = tape.gradient(total, {name: sources[name] for name in gradients})
@@ -538,6 +540,64 @@ def test_a_saved_model_holds_the_layer(tmp_path):
     tf.saved_model.save(module, str(tmp_path / "saved"))
     loaded = tf.saved_model.load(str(tmp_path / "saved"))
     np.testing.assert_allclose(loaded.serve(x), expected)
+
+
+# ----- losses of a call's values -----
+
+
+class Around(keras.layers.Layer):
+    """Losses from a TF1 layer, a decorated layer, a Keras layer and itself, with factors."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = Decorated(lambda x: layers.dense(x, 3, activity_regularizer="l2"))
+        self.native = keras.layers.Dense(3, activity_regularizer="l2")
+
+    @track_tf1_style_variables
+    def call(self, x):
+        self.add_loss(10.0 * tf.reduce_sum(x))
+        x = self.native(self.inner(layers.dense(x, 3, activity_regularizer="l1")))
+        return x
+
+
+def test_activity_losses_are_those_of_the_call():
+    layer = Decorated(lambda x: layers.dense(x, 4, activity_regularizer="l2"))
+    for x in tf.ones((2, 5)), tf.random.normal((2, 5)), tf.random.normal((7, 5)):
+        with tf.GradientTape() as tape:
+            layer(x)
+            loss = tf.add_n(layer.losses)
+        kernel = layer.trainable_variables[0].value
+        expected = 0.02 * tf.transpose(x) @ (x @ kernel) / x.shape[0]
+        compare(tape.gradient(loss, kernel).numpy(), expected.numpy())
+        compare(loss.numpy(), 0.01 * np.square(x @ kernel).sum() / len(x))
+        assert len(layer.losses) == 1
+
+
+def test_losses_of_everything_inside():
+    layer = Around()
+    for x in tf.ones((2, 5)), tf.fill((2, 5), 2.0), tf.ones((3, 5)):
+        outputs = layer(x).numpy()
+        losses = sorted(np.array(layer.losses))
+        assert len(losses) == 4
+        compare(losses[-1], 10 * np.sum(x))
+        native = 0.01 * np.square(outputs).sum() / len(x)
+        assert any(np.isclose(loss, native) for loss in losses)
+    inputs = keras.Input((5,))
+    model = keras.Model(inputs, Around()(inputs))
+    model.compile("sgd", "mse")
+    loss = model.evaluate(np.ones((2, 5)), np.zeros((2, 3)), verbose=0)
+    assert loss > 100 and len(model.losses) == 4
+
+
+def test_losses_in_eager_steps():
+    layer = Decorated(lambda x: layers.dense(x, 4, activity_regularizer="l2"))
+    x = tf.random.normal((2, 5))
+    tf.config.run_functions_eagerly(True)
+    try:
+        outputs = layer(x)
+    finally:
+        tf.config.run_functions_eagerly(False)
+    compare(layer.losses[0].numpy(), 0.01 * np.square(outputs).sum() / 2)
 
 
 # ----- the rest of TF1's behaviour -----

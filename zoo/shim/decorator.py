@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from zoo.errors import ShimError
+from zoo.shim import activity
 from zoo.shim.store import VariableStore
 from zoo.shim.tracing import TracedMethod
 
@@ -77,7 +78,9 @@ def track_tf1_style_variables(method: Callable) -> Callable:
                 _in_store(method, self, state), getattr(self, "compute_dtype", None)
             )
         frozen = isinstance(self, keras.layers.Layer) and not self.trainable
-        return traced(bound.args[1:], bound.kwargs, frozen=frozen)
+        result, losses = traced(bound.args[1:], bound.kwargs, frozen=frozen)
+        activity.hand_over(self, losses)
+        return result
 
     return decorated
 
@@ -129,10 +132,10 @@ def _in_store(method: Callable, owner, state: _State) -> Callable:
     @functools.wraps(method)
     def run(*args, **kwargs):
         nonlocal has_run
-        with state.store.in_use(is_first=not has_run):
+        with state.store.in_use(is_first=not has_run), activity.collected(owner) as losses:
             result = method(owner, *args, **kwargs)
         has_run = True
-        return result
+        return result, losses
 
     return run
 

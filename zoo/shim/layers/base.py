@@ -11,10 +11,10 @@ from tensorflow.python.framework import ops
 from tensorflow.python.keras.engine import base_layer, base_layer_v1
 from tensorflow.python.keras.utils import version_utils
 from tensorflow.python.layers import base
-from tensorflow.python.ops import variable_scope
 
 from zoo.errors import ShimError
-from zoo.shim.store import VariableStore
+from zoo.shim import activity
+from zoo.shim.store import current_call
 
 v1 = tf.compat.v1
 
@@ -35,7 +35,7 @@ class Mended:
         return layer
 
     def __call__(self, inputs, *args, **kwargs):
-        decorated = _decorated_method_is_running()
+        decorated = current_call() is not None
         if decorated and self._keras_style:
             raise ShimError(
                 f"Layer {self.name} makes its variables by Keras 2's rules, which a decorated "
@@ -46,7 +46,7 @@ class Mended:
         self._follow_its_own_rules()
         was_built = self.built
         outputs = super().__call__(inputs, *args, **kwargs)
-        if decorated and was_built and not tf.executing_eagerly():
+        if decorated and was_built:
             self._collect_regularization_losses()
         return outputs
 
@@ -65,7 +65,18 @@ class Mended:
             return
         seen.append(self)
         for loss in self._callable_losses:
-            v1.add_to_collection(v1.GraphKeys.REGULARIZATION_LOSSES, loss())
+            _collect(loss())
+
+    def add_loss(self, losses, inputs=None) -> None:
+        """Adds losses: tensors of this call, or functions of nothing (a regularizer's)."""
+        losses = tf.nest.flatten(losses)
+        if current_call() is not None:
+            for loss in losses:
+                if not callable(loss):
+                    activity.add(loss)
+                    _collect(loss)
+            losses = [loss for loss in losses if callable(loss)]
+        super().add_loss(losses, inputs=inputs)
 
     @property
     def updates(self) -> list:
@@ -79,6 +90,11 @@ class Mended:
     def add_variable(self, *args, **kwargs):
         """`add_weight`, by TF1's older name."""
         return self.add_weight(*args, **kwargs)
+
+
+def _collect(loss: tf.Tensor) -> None:
+    if not tf.executing_eagerly():
+        v1.add_to_collection(v1.GraphKeys.REGULARIZATION_LOSSES, loss)
 
 
 class _AnyLayer(type(base.Layer)):
@@ -134,8 +150,3 @@ def functional(layer_class: type[Layer], original: Callable) -> Callable:
 
     function.__module__ = layer_class.__module__
     return function
-
-
-def _decorated_method_is_running() -> bool:
-    store = variable_scope._get_default_variable_store()
-    return isinstance(getattr(store, "_current", lambda: None)(), VariableStore)
