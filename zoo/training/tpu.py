@@ -1,0 +1,47 @@
+"""Reaching a TPU."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from zoo.errors import UnsupportedEnvironmentError
+
+
+def tpu_strategy(address: str | None = None) -> tf.distribute.TPUStrategy:
+    """Connects to a TPU, starts it and returns its strategy.
+
+    Args:
+        address: the TPU's name or "grpc://host:port"; "local" on a TPU VM; None for what the
+            environment names (TPU_NAME), or else "local".
+
+    Raises:
+        UnsupportedEnvironmentError: there is no TPU at the address, or this TensorFlow was built
+            without TPU support, as those of PyPI's `tensorflow` package are.
+    """
+    resolve = tf.distribute.cluster_resolver.TPUClusterResolver
+    try:
+        resolver = _resolver_of_the_environment(resolve) if address is None else resolve(address)
+        if resolver.master() not in ("", "local"):
+            tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+        return tf.distribute.TPUStrategy(resolver)
+    except (ValueError, RuntimeError, OSError, tf.errors.OpError) as error:
+        raise UnsupportedEnvironmentError(
+            "No TPU could be started from this process.",
+            received=f"address {address!r}; TensorFlow says: {_first_line(error)}",
+            accepted='a TPU VM ("local"), or the name or "grpc://host:port" of a TPU',
+            next_step="on a TPU VM install tensorflow-tpu, the build of TensorFlow that has TPU "
+            "support; elsewhere train with tf.distribute.MirroredStrategy or on one device.",
+        ) from error
+
+
+def _resolver_of_the_environment(resolve):
+    try:
+        return resolve()
+    except ValueError:
+        return resolve("local")
+
+
+def _first_line(error: Exception) -> str:
+    text = str(getattr(error, "message", None) or error)
+    return f"{type(error).__name__}: {text.strip().splitlines()[0][:300]}" if text else repr(error)
