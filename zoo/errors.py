@@ -28,6 +28,10 @@ class ZooError(Exception):
     # argument alone, unless it finds this.
     _keras_call_info_injected = True
 
+    # AutoGraph, too, wraps what is raised within a tf.function in an error of its own, which is
+    # a page long, unless it finds this.
+    ag_pass_through = True
+
     def __init__(
         self,
         what: str,

@@ -14,6 +14,7 @@ import dataclasses
 import inspect
 import re
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
@@ -21,6 +22,7 @@ from keras.src.backend.common import global_state
 from tensorflow.python.framework import func_graph
 from tensorflow.python.keras.mixed_precision import autocast_variable
 from tensorflow.python.ops import control_flow_v2_func_graphs as control_flow
+from tensorflow.python.ops import resource_variable_ops as resource_variables
 from tensorflow.python.ops import variable_scope
 
 from zoo.errors import ShimError
@@ -147,8 +149,8 @@ class VariableStore(variable_scope._VariableStore):
                 )
             with outside_of_any_graph():
                 layer = create()
+            _track_layer(self._owner, f"_tf1_layer_{len(self.layers)}_{_as_attribute(name)}", layer)
             self.layers[name] = layer
-            _track_layer(self._owner, name, layer)
         return self.layers[name]
 
     def is_in_use(self) -> bool:
@@ -184,6 +186,8 @@ class VariableStore(variable_scope._VariableStore):
         synchronization=tf.VariableSynchronization.AUTO,
         aggregation=tf.VariableAggregation.NONE,
     ):
+        # Slots, such as a moving average's, are asked for as "" in a scope of their own.
+        name = name.removesuffix("/")
         names = _calls.get()[-1].variables
         if name in names:
             self._check_reuse(name, shape, reuse)
@@ -252,7 +256,7 @@ class VariableStore(variable_scope._VariableStore):
                     constraint=constraint,
                     aggregation=aggregation,
                 )
-                _track_on_module(self._owner, name, variable)
+        _track(self._owner, name, held)
         self.variables[name] = variable
         casts = stored_as != dtype
         self._handed[name] = autocast_variable.create_autocast_variable(held) if casts else held
@@ -391,8 +395,7 @@ def _keras_aggregation(aggregation: tf.VariableAggregation) -> dict[str, str]:
     return {} if none else {"aggregation": aggregation.name.lower()}
 
 
-def _track_layer(owner, name: str, layer: keras.layers.Layer) -> None:
-    attribute = f"_tf1_layer_{len(owner.__dict__)}_{re.sub(r'[^0-9A-Za-z]', '_', name)}"
+def _track_layer(owner, attribute: str, layer: keras.layers.Layer) -> None:
     if not isinstance(owner, keras.layers.Layer):
         setattr(owner, attribute, layer)
         return
@@ -401,6 +404,10 @@ def _track_layer(owner, name: str, layer: keras.layers.Layer) -> None:
         setattr(owner, attribute, layer)
     finally:
         owner._tracker.locked = was_locked
+
+
+def _as_attribute(name: str) -> str:
+    return re.sub(r"[^0-9A-Za-z]", "_", name)
 
 
 def _is_inside_a_function(graph: tf.Graph, call_graph: tf.Graph) -> bool:
@@ -412,10 +419,19 @@ def _is_inside_a_function(graph: tf.Graph, call_graph: tf.Graph) -> bool:
     return False
 
 
-def _track_on_module(module: tf.Module, name: str, variable: tf.Variable) -> None:
-    if not hasattr(module, "_tf1_variables"):
-        module._tf1_variables = {}
-    module._tf1_variables[name] = variable
+class _Tracked(tf.Module):
+    """Where `tf.train.Checkpoint` and SavedModel find an object's variables: by TF1 name, and at
+    the path at which TensorFlow's own decorator kept them."""
+
+    def __init__(self) -> None:
+        super().__init__(name="tf1_style_var_store")
+        self._vars: dict[str, tf.Variable] = {}
+
+
+def _track(owner, name: str, variable: tf.Variable) -> None:
+    if not hasattr(owner, "_tf1_style_var_store"):
+        owner._tf1_style_var_store = _Tracked()
+    owner._tf1_style_var_store._vars[name] = variable
 
 
 def _named(name: str):
@@ -427,9 +443,40 @@ def _named(name: str):
 
     def creator(next_creator, **arguments):
         arguments.update(name=name, experimental_enable_variable_lifting=False)
-        return next_creator(**arguments)
+        variable = next_creator(**arguments)
+        for part in getattr(variable, "values", (variable,)):  # one for each replica
+            if type(part) is resource_variables.ResourceVariable and tf.executing_eagerly():
+                part.__class__ = _VariableWithOp
+        return variable
 
     return creator
+
+
+class _VariableOp(NamedTuple):
+    """What TF1 code asks of `variable.op`.
+
+    Attributes:
+        name: the variable's, without ":0".
+        type: the op's, as in a graph of resource variables.
+        device: where it is.
+        graph: tells variables of one name apart, in different layers:
+            `tf.compat.v1.train.Optimizer` knows a variable by its op's graph and name.
+    """
+
+    name: str
+    type: str
+    device: str
+    graph: str
+
+
+class _VariableWithOp(resource_variables.ResourceVariable):
+    """A variable whose `op` can be asked for, as TF1 code does for its name, though it was made
+    outside of any graph."""
+
+    @property
+    def op(self) -> _VariableOp:
+        name = self.name.removesuffix(":0")
+        return _VariableOp(name, "VarHandleOp", self.device, self._unique_id)
 
 
 def _static_value(name: str, initializer) -> tf.Tensor:

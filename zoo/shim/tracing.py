@@ -10,6 +10,7 @@ import tensorflow as tf
 from tensorflow.python.keras.mixed_precision import autocast_variable
 from tensorflow.python.ops import variable_scope
 
+from zoo.errors import ShimError
 from zoo.shim import freezing
 from zoo.shim.store import outside_of_any_graph
 
@@ -108,7 +109,16 @@ class TracedMethod:
 def _trace(body: Callable, specs: list) -> Callable:
     # So that the trace, and what Keras layers inside it make, outlive whoever asked for it.
     with outside_of_any_graph():
-        return tf.function(body, autograph=False).get_concrete_function(*specs)
+        function = tf.function(body, autograph=False)
+        try:
+            return function.get_concrete_function(*specs)
+        except ValueError as error:
+            if "only supports singleton tf.Variables" not in str(error):
+                raise
+            raise ShimError(
+                "A tf.Variable is made inside a decorated method, anew at each trace of it.",
+                next_step="use tf.compat.v1.get_variable, or make it in __init__ as an attribute.",
+            ) from error
 
 
 @contextlib.contextmanager
