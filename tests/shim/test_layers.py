@@ -423,13 +423,14 @@ class Held(keras.layers.Layer):
         super().__init__(**kwargs)
         self.conv = layers.Conv2D(3, 3, kernel_regularizer="l2")
         self.norm = layers.BatchNormalization(momentum=0.5)
-        self.many = [layers.Dense(4, activation="relu"), layers.Dense(2, kernel_regularizer="l2")]
+        self.many = [layers.Dense(4, kernel_regularizer="l2"), layers.Dense(2)]
         self.seen = []
 
     @track_tf1_style_variables
     def call(self, x, training=False):
         with v1.variable_scope("held"):
             x = self.norm(self.conv(x), training=training)
+            self.many[0](x)  # a second call in one trace adds no second loss
             for layer in self.many:
                 x = layer(x)
         self.seen.append(

@@ -46,8 +46,8 @@ class Mended:
         self._follow_its_own_rules()
         was_built = self.built
         outputs = super().__call__(inputs, *args, **kwargs)
-        if decorated and was_built:
-            self._collect_regularization_losses()
+        if decorated and not tf.executing_eagerly():
+            self._collect_regularization_losses(was_built)
         return outputs
 
     def _follow_its_own_rules(self) -> None:
@@ -57,15 +57,16 @@ class Mended:
         if use_v2 == isinstance(self, base_layer_v1.Layer):
             version_utils.swap_class(type(self), base_layer.Layer, base_layer_v1.Layer, use_v2)
 
-    def _collect_regularization_losses(self) -> None:
+    def _collect_regularization_losses(self, was_built: bool) -> None:
         """A layer is built in one trace of the decorated method, and its losses are collected
         there; each further trace is a graph that has a collection of its own."""
         seen = v1.get_collection_ref("zoo_layers_with_collected_losses")
         if any(layer is self for layer in seen):
             return
         seen.append(self)
-        for loss in self._callable_losses:
-            _collect(loss())
+        if was_built:
+            for loss in self._callable_losses:
+                _collect(loss())
 
     def add_loss(self, losses, inputs=None) -> None:
         """Adds losses: tensors of this call, or functions of nothing (a regularizer's)."""
@@ -101,14 +102,14 @@ class _AnyLayer(type(base.Layer)):
     """Makes all layers of TF1's family instances of `Layer`, which they do not derive from."""
 
     def __instancecheck__(cls, instance) -> bool:
-        return isinstance(
-            instance, base.Layer if cls is Layer else ()
-        ) or super().__instancecheck__(instance)
+        return super().__instancecheck__(instance) or (
+            cls is Layer and isinstance(instance, base.Layer)
+        )
 
     def __subclasscheck__(cls, subclass) -> bool:
-        return issubclass(
-            subclass, base.Layer if cls is Layer else ()
-        ) or super().__subclasscheck__(subclass)
+        return super().__subclasscheck__(subclass) or (
+            cls is Layer and issubclass(subclass, base.Layer)
+        )
 
 
 class Layer(Mended, base.Layer, metaclass=_AnyLayer):
