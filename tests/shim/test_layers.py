@@ -590,6 +590,20 @@ def test_losses_of_everything_inside():
     assert loss > 100 and len(model.losses) == 4
 
 
+def test_losses_of_a_module_inside_a_layer():
+    class Module(tf.Module):
+        @track_tf1_style_variables
+        def __call__(self, x):
+            return layers.dense(x, 4, activity_regularizer="l2")
+
+    module = Module()
+    layer = Decorated(lambda x: module(x))
+    for size in (2, 3):
+        outputs = layer(tf.random.normal((size, 5)))
+        assert len(layer.losses) == 1
+        compare(layer.losses[0].numpy(), 0.01 * np.square(outputs).sum() / size)
+
+
 def test_losses_in_eager_steps():
     layer = Decorated(lambda x: layers.dense(x, 4, activity_regularizer="l2"))
     x = tf.random.normal((2, 5))
