@@ -170,7 +170,8 @@ def run_file(package: Path, name: str, mode: str) -> dict[str, tuple[str, str]]:
 def read_report(name: str, report: Path) -> dict[str, tuple[str, str]]:
     found = {}
     for case in ElementTree.parse(report).iter("testcase"):
-        group = (case.get("classname") or "").rsplit(".", 1)[-1]
+        # A file that cannot be imported is reported as one case that has no class.
+        group = case.get("classname", "").rsplit(".", 1)[-1] or "(import)"
         outcome, text = "passed", ""
         for child in case:
             if child.tag in ("failure", "error"):
