@@ -32,7 +32,8 @@ def track_tf1_style_variables(method: Callable) -> Callable:
     and `tf.compat.v1.layers`) are made at the first call and reused at every other,
     under TF1's rules of variable scopes, and are tracked under the object's standard
     properties: `weights`, `trainable_variables`, `losses` (the regularizers given to
-    `get_variable`, and what layers add in the call). `tf1_variables(obj)` maps their TF1 names to them.
+    `get_variable`, and what layers add in the call). `tf1_variables(obj)` maps their TF1
+    names to them.
 
     The method runs where TF1 code expects to run, in a graph: it is traced once for
     each input signature and value of its Python arguments (`training` among them) and
