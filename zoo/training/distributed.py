@@ -121,7 +121,7 @@ def fit(
     validation = None
     if validation_data is not None:
         validation = _validation_batches(strategy, validation_data, batch_size)
-        evaluate_step = evaluation_step(model, strategy, validation.has_counts)
+        evaluate_step = evaluation_step(model, strategy, validation)
 
     is_chief = _is_chief(strategy)
     checkpoints = checkpoint_dir and EpochCheckpoints(checkpoint_dir, writes=is_chief)
@@ -132,7 +132,7 @@ def fit(
         model, callbacks, is_chief, verbose, epochs=epochs, steps=steps_per_epoch or batches.steps
     )
 
-    step_function = training_step(model, strategy, batches.has_counts)
+    step_function = training_step(model, strategy, batches)
     stream = _Stream(batches)
     model.stop_training = False
     callbacks.on_train_begin()
@@ -198,7 +198,7 @@ def evaluate(
     callbacks = _callbacks(
         model, callbacks, _is_chief(strategy), verbose, epochs=1, steps=steps or batches.steps
     )
-    step_function = evaluation_step(model, strategy, batches.has_counts)
+    step_function = evaluation_step(model, strategy, batches)
     return _evaluate(model, strategy, batches, step_function, callbacks, steps)
 
 

@@ -10,21 +10,21 @@ import tensorflow as tf
 from keras.src.losses import loss as keras_losses
 
 from zoo.errors import ArgumentError
-from zoo.training.batches import row_count
+from zoo.training.batches import Batches, row_count
 
 _MEAN, _WEIGHTED_MEAN, _SUM = "sum_over_batch_size", "mean_with_sample_weight", "sum"
 
 
 def training_step(
-    model: keras.Model, strategy: tf.distribute.Strategy, has_counts: bool
+    model: keras.Model, strategy: tf.distribute.Strategy, batches: Batches
 ) -> Callable:
-    """A function of one element of `Batches.distributed` that trains and returns the metrics."""
+    """A function of one element of `batches.distributed` that trains and returns the metrics."""
     optimizer = model.optimizer
     reduction = loss_reduction(model)
     averaged = _variables_to_average(model)
 
     def on_replica(element):
-        part = _Part(element, has_counts)
+        part = _Part(element, batches.has_counts)
         with tf.GradientTape() as tape:
             predictions = _call(model, part.x, training=True)
             loss = _share_of_the_loss(model, part, predictions, reduction, training=True)
@@ -40,17 +40,17 @@ def training_step(
             strategy.run(on_replica, args=(element,))
         return _metrics(model, strategy)
 
-    return _compiled(step, model)
+    return _compiled(step, model, batches)
 
 
 def evaluation_step(
-    model: keras.Model, strategy: tf.distribute.Strategy, has_counts: bool
+    model: keras.Model, strategy: tf.distribute.Strategy, batches: Batches
 ) -> Callable:
-    """A function of one element of `Batches.distributed` that evaluates and returns the metrics."""
+    """A function of one element of `batches.distributed` that evaluates and returns the metrics."""
     reduction = loss_reduction(model)
 
     def on_replica(element):
-        part = _Part(element, has_counts)
+        part = _Part(element, batches.has_counts)
         predictions = _call(model, part.x, training=False)
         loss = _share_of_the_loss(model, part, predictions, reduction, training=False)
         _update_metrics(model, part, predictions, loss)
@@ -59,7 +59,7 @@ def evaluation_step(
         strategy.run(on_replica, args=(element,))
         return _metrics(model, strategy)
 
-    return _compiled(step, model)
+    return _compiled(step, model, batches)
 
 
 def loss_reduction(model: keras.Model) -> str:
@@ -224,7 +224,13 @@ def _metrics(model: keras.Model, strategy: tf.distribute.Strategy) -> dict[str, 
         }
 
 
-def _compiled(step: Callable, model: keras.Model) -> Callable:
+def _compiled(step: Callable, model: keras.Model, batches: Batches) -> Callable:
     if model.run_eagerly:
         return step
-    return tf.function(step, reduce_retracing=True, autograph=False, jit_compile=model.jit_compile)
+    # The signature spares a second trace for a last batch of another size.
+    return tf.function(
+        step,
+        input_signature=[batches.distributed.element_spec],
+        autograph=False,
+        jit_compile=model.jit_compile,
+    )
