@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_slim as slim
+from running import Running
 from tensorflow.python.framework import func_graph
 from tensorflow.python.layers import normalization as tf_normalization
 from tf_slim.data import tfexample_decoder
@@ -17,7 +18,7 @@ from tf_slim.nets import inception_v1, resnet_v1
 from tf_slim.nets.resnet_utils import resnet_arg_scope
 from tf_slim.ops import variables
 
-from zoo.shim import slim_repair
+from zoo.shim import freezing, slim_repair
 from zoo.shim.slim_repair import REPAIRS, repair_tf_slim, restore_tf_slim
 
 v1 = tf.compat.v1
@@ -275,6 +276,24 @@ def check_eager_updates_are_not_collected():
     assert v1.get_collection(v1.GraphKeys.UPDATE_OPS) == []
 
 
+def check_frozen_batch_norm():
+    def build():
+        with freezing.batch_norm_is_frozen(True):
+            return slim.batch_norm(tf.constant([[1.0], [3.0]]), is_training=True)
+
+    np.testing.assert_allclose(in_graph(build), [[1.0], [3.0]], rtol=1e-3)
+
+
+def check_zero_debias_at_inference_first():
+    def code(inputs, training):
+        return slim.batch_norm(inputs, zero_debias_moving_mean=True, is_training=training)
+
+    layer = Running(code)
+    for training in (False, True):
+        layer(np.float32([[1.0], [3.0]]), training=training)
+    assert len(layer.weights) == 5
+
+
 CHECKS = [
     (slim_repair.put_back_tensor_classes, check_batch_norm_of_rank_2),
     (slim_repair.put_back_tensor_classes, check_learning_rate_may_be_a_tensor),
@@ -301,6 +320,11 @@ CHECKS = [
     (slim_repair.end_points_of_one_call, check_end_points_are_of_one_eager_call),
     (slim_repair.end_points_of_one_call, check_function_sees_no_end_points_of_eager_calls),
     (slim_repair.forget_updates_that_ran, check_eager_updates_are_not_collected),
+    (slim_repair.freeze_batch_norm_with_its_layer, check_frozen_batch_norm),
+    (
+        slim_repair.make_variables_of_zero_debias_at_inference,
+        check_zero_debias_at_inference_first,
+    ),
 ]
 
 

@@ -24,7 +24,8 @@ from tf_slim.metrics import histogram_ops, metric_ops
 from tf_slim.ops import variables
 from tf_slim.training import training
 
-from zoo.shim import normalization
+from zoo.shim import freezing, normalization
+from zoo.shim.store import current_call
 
 v1 = tf.compat.v1
 learning = tf_slim.learning
@@ -247,6 +248,52 @@ def forget_updates_that_ran() -> None:
     _put_names(layers, "ops", add_to_collections=add_to_collections)
 
 
+# ----- inside a decorated Keras layer -----
+
+
+def freeze_batch_norm_with_its_layer() -> None:
+    """`layer.trainable = False` means batch norm as at inference.
+
+    TensorFlow's layer sees to it itself. A batch norm of rank 2, of `updates_collections=None` or
+    with `batch_weights` is tf-slim's own, and asks `utils` alone whether it trains.
+    """
+
+    def constant_value(value, dtype=None):
+        return False if freezing.is_frozen() else utils.constant_value(value, dtype)
+
+    def smart_cond(pred, fn1, fn2, name=None):
+        return fn2() if freezing.is_frozen() else utils.smart_cond(pred, fn1, fn2, name)
+
+    _put_names(layers, "utils", constant_value=constant_value, smart_cond=smart_cond)
+
+
+def make_variables_of_zero_debias_at_inference() -> None:
+    """`zero_debias_moving_mean` has two more variables, which are made in training alone.
+
+    A decorated layer makes all that it has at its first call, which is at inference as a rule.
+    """
+    original = layers._fused_batch_norm
+
+    def _fused_batch_norm(inputs, **arguments):
+        trains = layers.utils.constant_value(arguments["is_training"]) is not False
+        if trains or not arguments["zero_debias_moving_mean"] or current_call() is None:
+            return original(inputs, **arguments)
+        scope, reuse = arguments.pop("scope"), arguments["reuse"]
+        with v1.variable_scope(scope, "BatchNorm", [inputs], reuse=reuse) as scope:
+            outputs = original(inputs, scope=scope, **arguments)
+            with v1.variable_scope(scope, reuse=True):
+                shape = v1.get_variable("moving_mean").shape
+            # Where TensorFlow's assign_moving_average has them.
+            with v1.variable_scope(f"{scope.name}/moving_mean"):
+                for name, its_shape in (("biased", shape), ("local_step", [])):
+                    v1.get_variable(
+                        name, its_shape, initializer=v1.zeros_initializer(), trainable=False
+                    )
+        return outputs
+
+    _put(layers, "_fused_batch_norm", _fused_batch_norm)
+
+
 REPAIRS: tuple[Callable[[], None], ...] = (
     put_back_tensor_classes,
     put_back_control_flow,
@@ -258,4 +305,6 @@ REPAIRS: tuple[Callable[[], None], ...] = (
     name_scopes_in_eager_mode,
     end_points_of_one_call,
     forget_updates_that_ran,
+    freeze_batch_norm_with_its_layer,
+    make_variables_of_zero_debias_at_inference,
 )
