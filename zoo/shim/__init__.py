@@ -10,7 +10,7 @@ from zoo.environment import check_environment
 
 check_environment()
 
-from zoo.shim import layers  # noqa: E402
+from zoo.shim import layers, rnn_cell  # noqa: E402
 from zoo.shim.decorator import (  # noqa: E402
     regularization_losses,
     run_skipped_initializers,
@@ -27,10 +27,11 @@ from zoo.shim.store import skip_initializers  # noqa: E402
 # What it mends is broken outright on today's TensorFlow, so no working code can depend on it.
 repair_tf_slim()
 
-# TensorFlow's legacy layers, which tf-slim stands on, warn of what they do themselves.
+# TensorFlow's legacy layers, which tf-slim stands on, warn of what they do themselves, and its
+# recurrent cells of a replacement that Keras 3 does not have.
 warnings.filterwarnings(
     "ignore",
-    message=r"`(layer\.(apply|updates)|tf\.layers\.)",
+    message=r"`(layer\.(apply|updates|add_variable)|tf\.layers\.|tf\.nn\.rnn_cell\.)",
     module=r"tensorflow\.python\.keras\.",
 )
 
@@ -45,6 +46,7 @@ __all__ = [
     "regularization_losses",
     "repair_tf_slim",
     "restore_tf_slim",
+    "rnn_cell",
     "run_skipped_initializers",
     "skip_initializers",
     "tf1_variables",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from zoo.shim import layers
+from zoo.shim import layers, rnn_cell
 from zoo.shim.decorator import track_tf1_style_variables
 from zoo.shim.nested import get_or_create_layer, make_template
 from zoo.shim.random_tool import DeterministicRandomTestTool
@@ -25,6 +25,7 @@ def install() -> None:
       `.DeterministicRandomTestTool` (`tf.keras.utils` is the same module)
     - `tf.compat.v1.layers`, whole
     - `tf.compat.v1.make_template`
+    - `tf.compat.v1.nn.rnn_cell`, whole
     """
     if _replaced:
         return
@@ -33,6 +34,7 @@ def install() -> None:
         _put(v1.keras.utils, tool.__name__, tool)
     _put(v1, "layers", layers)
     _put(v1, "make_template", make_template)
+    _put(v1.nn, "rnn_cell", rnn_cell)
 
 
 def uninstall() -> None:
