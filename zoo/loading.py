@@ -14,6 +14,10 @@ from zoo.shim import TF1Network, run_skipped_initializers, skip_initializers, tf
 
 logger = logging.getLogger("zoo")
 
+# What networks need to take images of another size than their own: one set of logits for an image
+# of any size, and no auxiliary logits, whose variables are of a shape that goes with the size.
+_AT_ANOTHER_SIZE = {"global_pool": True, "create_aux_logits": False}
+
 
 def load(
     name: str,
@@ -43,7 +47,8 @@ def load(
         num_classes: a head of that many classes. Where the checkpoint's head has another
             size it is left out, the new one starts from random values, and that is said.
         input_shape: (height, width, channels) if not the registered one; (None, None, 3)
-            leaves the size free. The network's `global_pool` is then switched on.
+            leaves the size free. The network's `global_pool` is then switched on, and its
+            auxiliary logits, which fit one size, are left out (`create_aux_logits`).
         dtype: a Keras dtype policy: "float32", "mixed_bfloat16", ...
         classifier_activation: "softmax", or None to get logits.
         class_names: names of the classes, for `decode`; ImageNet's if the head is.
@@ -132,8 +137,10 @@ def make_network(spec, num_classes, input_shape, dtype, arguments: dict) -> TF1N
         raise ArgumentError("num_classes is a number of classes, or 0.", received=num_classes)
     if input_shape is not None:
         _check_input_shape(spec, adapter, input_shape)
-        if tuple(input_shape[:2]) != (spec.input_size,) * 2 and "global_pool" in accepted:
-            merged.setdefault("global_pool", True)
+        if tuple(input_shape[:2]) != (spec.input_size,) * 2:
+            for argument, value in _AT_ANOTHER_SIZE.items():
+                if argument in accepted:
+                    merged.setdefault(argument, value)
     return adapter(name=spec.name.replace(".", "_") + "_network", dtype=dtype, **merged)
 
 

@@ -123,5 +123,5 @@ def test_control_c_ends_a_slow_command_without_a_traceback():
     )
     assert program.stdout.readline() == "started\n"
     program.send_signal(signal.SIGINT)
-    _, stderr = program.communicate(timeout=30)
+    _, stderr = program.communicate(timeout=120)
     assert (program.returncode, stderr) == (130, "zoo: interrupted\n")
