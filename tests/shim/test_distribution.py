@@ -26,7 +26,12 @@ class Net(keras.layers.Layer):
                 images, 4, [3, 3], normalizer_fn=self.normalizer, normalizer_params=parameters
             )
             net = slim.conv2d(
-                net, 4, [3, 3], normalizer_fn=self.normalizer, normalizer_params=parameters
+                net,
+                4,
+                [3, 3],
+                normalizer_fn=self.normalizer,
+                normalizer_params=parameters,
+                weights_regularizer=slim.l2_regularizer(0.1),
             )
             return slim.fully_connected(slim.flatten(net), 2, activation_fn=None)
 
@@ -36,7 +41,7 @@ def build(normalizer=None):
     model = keras.Model(images, Net(normalizer)(images))
     for seed, variable in enumerate(model.trainable_variables):
         variable.assign(np.random.RandomState(seed).normal(0, 0.2, variable.shape))
-    model.compile(keras.optimizers.SGD(0.05), "mse")
+    model.compile(keras.optimizers.SGD(0.05, momentum=0.9), "mse")
     return model
 
 
@@ -50,9 +55,14 @@ with strategy.scope():
 for model in (one, two, normalized):
     model.fit(images, targets, batch_size=8, epochs=2, shuffle=False, verbose=0)
 
-# Two replicas on halves of the batch take the steps of one device on the whole.
+# Two replicas on halves of the batch take the steps of one device on the whole: momentum and the
+# regularizers' losses count once.
+assert len(one.losses) == 1
 for ours, theirs in zip(two.weights, one.weights, strict=True):
     np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-5, atol=1e-6)
+
+# Variables are mirrored: each replica has its own copy, and the copies are equal.
+assert all(len(variable._value.values) == 2 for variable in two.weights)
 
 # Moving averages are the mean of the replicas', and equal on both.
 mean = tf1_variables(normalized)["net/Conv/BatchNorm/moving_mean"]

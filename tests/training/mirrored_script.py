@@ -88,7 +88,7 @@ facts["distributed by the user"] = {
 def refusal(action) -> str:
     try:
         action()
-    except ZooError as error:
+    except (ZooError, tf.errors.InvalidArgumentError) as error:
         return str(error)
     return "none"
 
@@ -100,6 +100,9 @@ with strategy.scope():
 model.compile(keras.optimizers.SGD(0.1), "mse")  # outside
 facts["refusals"] = {
     "compiled outside": refusal(lambda: fit(model, IMAGES, TARGETS)),
+    "empty part": refusal(
+        lambda: fit(two, strategy.experimental_distribute_dataset(batches(5)), verbose=0)
+    ),
     "XLA": refusal(lambda: fit(compiled_by_xla, IMAGES, TARGETS)),
     "accumulation": refusal(lambda: fit(accumulating, IMAGES, TARGETS)),
     "another strategy": refusal(lambda: fit(network(), IMAGES, TARGETS, strategy=strategy)),

@@ -74,6 +74,7 @@ def test_a_distributed_dataset_is_taken_as_it_is(mirrored):
     ("case", "told"),
     [
         ("compiled outside", "outside the strategy's scope"),
+        ("empty part", "drop_remainder=True"),
         ("XLA", "jit_compile=False"),
         ("accumulation", "gradient_accumulation_steps=2"),
         ("another strategy", "not made under this strategy"),

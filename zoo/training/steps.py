@@ -95,6 +95,12 @@ class _Part:
         self.has_counts = has_counts
         counted, batch = element if has_counts else (None, element)
         self.rows = row_count(batch)
+        if not has_counts:  # can fail for data only that the user distributed
+            tf.debugging.assert_positive(
+                self.rows,
+                "A replica's part of a batch is empty. Give the dataset to zoo.training whole, "
+                "or drop the remainder: dataset.batch(n, drop_remainder=True).",
+            )
         self.counted = counted if has_counts else self.rows
         if not isinstance(batch, tuple):
             batch = (batch,)
