@@ -46,6 +46,8 @@ class Mended:
         self._follow_its_own_rules()
         was_built = self.built
         outputs = super().__call__(inputs, *args, **kwargs)
+        if decorated and not was_built:
+            self._track_as_keras_3_does()
         if decorated and not tf.executing_eagerly():
             self._collect_regularization_losses(was_built)
         return outputs
@@ -56,6 +58,13 @@ class Mended:
         use_v2 = self._made_by_v2_rules
         if use_v2 == isinstance(self, base_layer_v1.Layer):
             version_utils.swap_class(type(self), base_layer.Layer, base_layer_v1.Layer, use_v2)
+
+    def _track_as_keras_3_does(self) -> None:
+        """Keras 3 has a kernel in `tf.train.Checkpoint` as `_kernel`: there a Keras layer that
+        takes this one's place finds it, and the other way round."""
+        kernel = getattr(self, "kernel", None)
+        if isinstance(kernel, tf.Variable):
+            self._track_trackable(kernel, "_kernel")
 
     def _collect_regularization_losses(self, was_built: bool) -> None:
         """A layer is built in one trace of the decorated method, and its losses are collected
