@@ -41,6 +41,8 @@ def check_moving_averages(found: dict, *, bessel: bool) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("case", ["two steps", "uneven", "sum", "weighted mean", "clipped"])
 def test_two_replicas_take_the_steps_of_one_device(mirrored, case):
+    if case == "weighted mean" and case not in mirrored:
+        pytest.skip("this Keras has no such reduction")
     facts = mirrored[case]
     assert facts["moved"] > 100 * CLOSE
     assert facts["weights_apart"] < CLOSE

@@ -21,19 +21,21 @@ def training_step(
     """A function of one element of `batches.distributed` that trains and returns the metrics."""
     optimizer = model.optimizer
     reduction = loss_reduction(model)
+    counters = _metric_variables_to_sum(model)
     averaged = _variables_to_average(model)
 
     def on_replica(element):
         part = _Part(element, batches.has_counts)
-        with tf.GradientTape() as tape:
-            predictions = _call(model, part.x, training=True)
-            loss = _share_of_the_loss(model, part, predictions, reduction, training=True)
-            scaled = optimizer.scale_loss(loss)
+        with _additions_are_summed(counters):
+            with tf.GradientTape() as tape:
+                predictions = _call(model, part.x, training=True)
+                loss = _share_of_the_loss(model, part, predictions, reduction, training=True)
+                scaled = optimizer.scale_loss(loss)
+            _update_metrics(model, part, predictions, loss)
         variables = model.trainable_variables
         gradients = _sum_over_replicas(tape.gradient(scaled, variables))
         optimizer.apply(gradients, variables)
         _average_over_replicas(averaged)
-        _update_metrics(model, part, predictions, loss)
 
     def step(element):
         with _gradients_are_summed(optimizer):
@@ -48,12 +50,14 @@ def evaluation_step(
 ) -> Callable:
     """A function of one element of `batches.distributed` that evaluates and returns the metrics."""
     reduction = loss_reduction(model)
+    counters = _metric_variables_to_sum(model)
 
     def on_replica(element):
         part = _Part(element, batches.has_counts)
-        predictions = _call(model, part.x, training=False)
-        loss = _share_of_the_loss(model, part, predictions, reduction, training=False)
-        _update_metrics(model, part, predictions, loss)
+        with _additions_are_summed(counters):
+            predictions = _call(model, part.x, training=False)
+            loss = _share_of_the_loss(model, part, predictions, reduction, training=False)
+            _update_metrics(model, part, predictions, loss)
 
     def step(element):
         strategy.run(on_replica, args=(element,))
@@ -192,13 +196,13 @@ def _gradients_are_summed(optimizer: keras.optimizers.Optimizer) -> Iterator[Non
 def _variables_to_average(model: keras.Model) -> list:
     """Moving averages that each replica would keep for itself: those of Keras's own layers.
 
-    TF1 code makes its own with an aggregation, which averages at each assignment.
+    TF1 code makes its own with an aggregation, which averages at each assignment; Keras before
+    3.8 or so does not pass that on.
     """
     return [
         variable
         for variable in model.non_trainable_variables
-        if getattr(variable, "aggregation", None) == "none"
-        and tf.as_dtype(variable.dtype).is_floating
+        if _is_each_replicas_own(variable) and tf.as_dtype(variable.dtype).is_floating
     ]
 
 
@@ -211,6 +215,37 @@ def _average_over_replicas(variables: list) -> None:
     means = context.all_reduce(tf.distribute.ReduceOp.MEAN, values)
     for variable, mean in zip(variables, means, strict=True):
         variable.assign(mean)
+
+
+def _metric_variables_to_sum(model: keras.Model) -> list:
+    """What metrics count in; none with a Keras that makes them TensorFlow's sums on reading."""
+    return [
+        variable
+        for metric in model.metrics
+        for variable in metric.variables
+        if _is_each_replicas_own(variable)
+    ]
+
+
+@contextlib.contextmanager
+def _additions_are_summed(variables: list) -> Iterator[None]:
+    """What each replica adds to its `variables` within it, all have added after it."""
+    context = tf.distribute.get_replica_context()
+    before = [tf.identity(variable.value) for variable in variables]
+    yield
+    if not variables or context.num_replicas_in_sync == 1:
+        return
+    added = [
+        tf.identity(variable.value) - value
+        for variable, value in zip(variables, before, strict=True)
+    ]
+    totals = context.all_reduce(tf.distribute.ReduceOp.SUM, added)
+    for variable, value, total in zip(variables, before, totals, strict=True):
+        variable.assign(value + total)
+
+
+def _is_each_replicas_own(variable: keras.Variable) -> bool:
+    return variable.value.aggregation == tf.VariableAggregation.NONE
 
 
 def _update_metrics(model: keras.Model, part: _Part, predictions, loss) -> None:
