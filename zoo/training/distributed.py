@@ -103,7 +103,7 @@ def fit(
     Example:
         >>> strategy = tf.distribute.MultiWorkerMirroredStrategy()  # TF_CONFIG names the workers
         >>> with strategy.scope():
-        ...     model = zoo.create("resnet_v1_50")
+        ...     model = zoo.load("resnet_v1_50")
         ...     model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
         >>> zoo.training.fit(model, dataset, epochs=10, checkpoint_dir="training")
     """
