@@ -67,10 +67,9 @@ def track_tf1_style_variables(method: Callable) -> Callable:
     @functools.wraps(method)
     def decorated(self, *args, **kwargs):
         state = _state_of(self)
-        if (
-            state.store.is_in_use()
-        ):  # super().call(), or another decorated method of the same object
-            return method(self, *args, **kwargs)
+        if state.store.is_in_use():
+            with state.store.in_use_by(method.__name__):
+                return method(self, *args, **kwargs)
         bound = signature.bind(self, *args, **kwargs)
         bound.apply_defaults()
         traced = state.methods.get(method)
@@ -110,15 +109,21 @@ def tf1_variables(obj) -> dict[str, keras.Variable | tf.Variable]:
 
 
 def regularization_losses(obj) -> list[tf.Tensor]:
-    """The loss of each regularizer given to `get_variable`, as scalar tensors.
+    """The loss of each regularizer, as scalar tensors: of those given to `get_variable`, and of
+    the Keras layers of `get_or_create_layer`.
 
     Keras layers have them in `layer.losses`; a `tf.Module` has no such property.
     """
-    return [
+    states = list(_states_within(obj))
+    losses = [
         regularizer(tf.convert_to_tensor(state.store.variables[name]))
-        for state in _states_within(obj)
+        for state in states
         for name, regularizer in state.store.regularizers.items()
     ]
+    for state in states:
+        for layer in state.store.layers.values():
+            losses += layer.losses
+    return losses
 
 
 def run_skipped_initializers(obj, names: list[str]) -> None:
@@ -133,7 +138,8 @@ def _in_store(method: Callable, owner, state: _State) -> Callable:
     @functools.wraps(method)
     def run(*args, **kwargs):
         nonlocal has_run
-        with state.store.in_use(is_first=not has_run), activity.collected(owner) as losses:
+        in_use = state.store.in_use(method.__name__, is_first=not has_run)
+        with in_use, activity.collected(owner) as losses:
             result = method(owner, *args, **kwargs)
         has_run = True
         return result, losses

@@ -42,14 +42,18 @@ class _Call:
 
     Attributes:
         store: its object's.
+        method: its name.
         graph: the graph that it runs in.
         is_first: whether the method has never run to its end before.
-        variables: those that it has asked for so far, by name.
+        asked: the names of the variables that it has asked for so far.
+        variables: those that are in the graph's collections, by name.
     """
 
     store: VariableStore
+    method: str
     graph: tf.Graph
     is_first: bool
+    asked: set[str] = dataclasses.field(default_factory=set)
     variables: dict[str, object] = dataclasses.field(default_factory=dict)
 
 
@@ -124,17 +128,43 @@ class VariableStore(variable_scope._VariableStore):
         self._handed: dict[str, object] = {}  # what TF1 code holds for each name
 
     @contextlib.contextmanager
-    def in_use(self, is_first: bool) -> Iterator[None]:
+    def in_use(self, method: str, is_first: bool) -> Iterator[None]:
         """Makes this the store that `get_variable` asks, for one call of a method; only in the
         first call of it are variables made."""
         asked = v1.get_collection_ref(variable_scope._VARSTORE_KEY)
         if not (asked and isinstance(asked[0], _StoreOfTheCall)):
             asked[:] = [_StoreOfTheCall(asked[0] if asked else None)]
-        token = _calls.set((*_calls.get(), _Call(self, v1.get_default_graph(), is_first)))
+        call = _Call(self, method, v1.get_default_graph(), is_first)
+        token = _calls.set((*_calls.get(), call))
         try:
             yield
         finally:
             _calls.reset(token)
+            if self.layers and not isinstance(self._owner, keras.layers.Layer):
+                _show_weights(self._owner, self.layers.values())
+
+    @contextlib.contextmanager
+    def in_use_by(self, method: str) -> Iterator[None]:
+        """For a decorated method that another one of the same object calls.
+
+        It goes on in the same graph, with the same collections. `super().call()` goes on in the
+        same call; a method of another name is a call of its own, with TF1's rules of reuse and
+        the numbers of default names starting anew, so that it makes what it makes when it is
+        called alone.
+        """
+        call = _calls.get()[-1]
+        if call.method == method:
+            yield
+            return
+        scopes = variable_scope.get_variable_scope_store()
+        counts, scopes.variable_scopes_count = scopes.variable_scopes_count, {}
+        inner = dataclasses.replace(call, method=method, asked=set())
+        token = _calls.set((*_calls.get(), inner))
+        try:
+            yield
+        finally:
+            _calls.reset(token)
+            scopes.variable_scopes_count = counts
 
     def get_or_create_layer(
         self, name: str, create: Callable[[], keras.layers.Layer]
@@ -188,10 +218,9 @@ class VariableStore(variable_scope._VariableStore):
     ):
         # Slots, such as a moving average's, are asked for as "" in a scope of their own.
         name = name.removesuffix("/")
-        names = _calls.get()[-1].variables
-        if name in names:
-            self._check_reuse(name, shape, reuse)
-            return names[name]
+        call = _calls.get()[-1]
+        if name in call.asked:
+            self._check_reuse(name, reuse)
         if name not in self.variables:
             if reuse is True:
                 raise ShimError(
@@ -202,7 +231,10 @@ class VariableStore(variable_scope._VariableStore):
                 )
             self._create(name, shape, dtype, initializer, trainable, constraint, aggregation)
         self._check_shape(name, shape)
-        variable = names[name] = self._handed[name]
+        call.asked.add(name)
+        if name in call.variables:
+            return call.variables[name]
+        variable = call.variables[name] = self._handed[name]
         v1.add_to_collections(collections or [v1.GraphKeys.GLOBAL_VARIABLES], variable)
         if trainable:
             v1.add_to_collection(v1.GraphKeys.TRAINABLE_VARIABLES, variable)
@@ -313,7 +345,7 @@ class VariableStore(variable_scope._VariableStore):
                 next_step="take the tf.function away: the decorated method is compiled as a whole.",
             )
 
-    def _check_reuse(self, name, shape, reuse) -> None:
+    def _check_reuse(self, name, reuse) -> None:
         if reuse is False:
             raise ShimError(
                 f"Variable {name} already exists: it is made twice in one call of "
@@ -321,7 +353,6 @@ class VariableStore(variable_scope._VariableStore):
                 next_step="give the second one another name, or set reuse=True or "
                 "reuse=tf.compat.v1.AUTO_REUSE in its variable scope.",
             )
-        self._check_shape(name, shape)
 
     def _check_shape(self, name, shape) -> None:
         there = tf.TensorShape(self.variables[name].shape)
@@ -429,9 +460,20 @@ class _Tracked(tf.Module):
 
 
 def _track(owner, name: str, variable: tf.Variable) -> None:
+    _tracked(owner)._vars[name] = variable
+
+
+def _tracked(owner) -> _Tracked:
     if not hasattr(owner, "_tf1_style_var_store"):
         owner._tf1_style_var_store = _Tracked()
-    owner._tf1_style_var_store._vars[name] = variable
+    return owner._tf1_style_var_store
+
+
+def _show_weights(module: tf.Module, layers) -> None:
+    """Makes the weights of Keras layers some of `module.variables`, which looks into modules
+    alone. Past __setattr__: the layers are attributes, and saved as such."""
+    weights = [weight._value for layer in layers for weight in layer.weights]
+    _tracked(module).__dict__["_weights_of_layers"] = weights
 
 
 def _named(name: str):
