@@ -357,11 +357,25 @@ def test_two_layers_never_share_by_name(inputs):
         tf1_variables(holder)
 
 
-def test_other_objects_are_refused():
+def test_wrong_use_is_refused():
     class Plain:
         @track_tf1_style_variables
         def call(self, inputs):
             return inputs
 
-    with pytest.raises(ShimError, match=r"Received: a .*Plain"):
+    @track_tf1_style_variables
+    def function(inputs):
+        return inputs
+
+    with pytest.raises(ShimError, match=r"called with a .*Plain"):
         Plain().call(tf.ones(1))
+    for inputs in (tf.ones(1), np.ones(1), [1.0]):
+        with pytest.raises(ShimError, match=r"zoo\.wrap"):
+            function(inputs)
+    with pytest.raises(ShimError, match="Received: <class"):
+        track_tf1_style_variables(keras.layers.Dense)
+    with pytest.raises(ShimError, match="takes no self"):
+
+        @track_tf1_style_variables
+        def nothing():
+            pass

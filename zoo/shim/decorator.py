@@ -51,8 +51,8 @@ def track_tf1_style_variables(method: Callable) -> Callable:
         The method, decorated.
 
     Raises:
-        ShimError: at the call, where the object is neither a layer nor a module, or
-            where the code breaks TF1's rules for variables.
+        ShimError: what is decorated is no method, or, at the call, the object is neither a
+            layer nor a module, or the code breaks TF1's rules for variables.
 
     Example:
         >>> class Dense(keras.layers.Layer):
@@ -62,7 +62,11 @@ def track_tf1_style_variables(method: Callable) -> Callable:
         ...             kernel = tf.compat.v1.get_variable("kernel", [inputs.shape[-1], 10])
         ...         return inputs @ kernel
     """
+    if inspect.isclass(method) or not callable(method):
+        raise _wrong_use(f"{method!r}")
     signature = inspect.signature(method)
+    if not signature.parameters:
+        raise _wrong_use(f"{method.__name__}(), which takes no self")
 
     @functools.wraps(method)
     def decorated(self, *args, **kwargs):
@@ -148,17 +152,22 @@ def _in_store(method: Callable, owner, state: _State) -> Callable:
 
 
 def _state_of(obj) -> _State:
+    if not isinstance(obj, keras.layers.Layer | tf.Module):
+        raise _wrong_use(f"a method called with a {type(obj).__module__}.{type(obj).__name__}")
     state = obj.__dict__.get(_STATE)
     if state is None:
-        if not isinstance(obj, keras.layers.Layer | tf.Module):
-            raise ShimError(
-                "track_tf1_style_variables decorates methods of Keras layers and tf.Modules.",
-                received=f"a {type(obj).__module__}.{type(obj).__name__}",
-                accepted="keras.layers.Layer, keras.Model, tf.Module",
-            )
         # Past __setattr__, since neither Keras nor TensorFlow is to track the state itself.
         state = obj.__dict__[_STATE] = _State(obj)
     return state
+
+
+def _wrong_use(received: str) -> ShimError:
+    return ShimError(
+        "track_tf1_style_variables decorates methods of Keras layers and tf.Modules.",
+        received=received,
+        accepted="a method of a keras.layers.Layer, keras.Model or tf.Module",
+        next_step="for a plain function there is zoo.wrap.",
+    )
 
 
 def _states_within(obj) -> Iterator[_State]:
