@@ -427,6 +427,36 @@ def test_custom_gradients_inside(makes_variable):
     assert [gradient.numpy().tolist() for gradient in by_variables] == [[20.0] * 3] * makes_variable
 
 
+@pytest.mark.parametrize("around", [False, True], ids=["eager", "in a tf.function"])
+def test_what_is_recomputed_for_the_gradient_uses_the_same_variables(around):
+    runs = []
+
+    def scaled(x):
+        runs.append(v1.get_default_graph())
+        with v1.variable_scope("inner"):
+            return x * variable("w", 2.0)
+
+    def code(x):
+        with v1.variable_scope("s"):
+            return tf.recompute_grad(scaled)(x)
+
+    layer = Running(code)
+    layer(X)
+    layer.weights[0].assign([5.0, 5.0, 5.0])
+
+    def gradients(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+        return tape.gradient(y, [x, *layer.trainable_variables])
+
+    by_x, by_variable = (tf.function(gradients) if around else gradients)(tf.constant(X))
+    np.testing.assert_array_equal(by_x, 5 * X)
+    np.testing.assert_array_equal(by_variable, [2.0, 2.0, 2.0])
+    assert runs[-1] is not runs[0]  # it did run again, for the gradient
+    assert list(tf1_variables(layer)) == ["s/inner/w"]
+
+
 # ----- where it runs -----
 
 

@@ -136,6 +136,7 @@ class VariableStore(variable_scope._VariableStore):
             asked[:] = [_StoreOfTheCall(asked[0] if asked else None)]
         call = _Call(self, method, v1.get_default_graph(), is_first)
         token = _calls.set((*_calls.get(), call))
+        v1.get_variable_scope().set_custom_getter(_getter_that_comes_back(call))
         try:
             yield
         finally:
@@ -392,6 +393,28 @@ class _StoreOfTheCall(variable_scope._VariableStore):
     def _current(self) -> variable_scope._VariableStore:
         calls = _calls.get()
         return calls[-1].store if calls else self._fallback
+
+
+def _getter_that_comes_back(call: _Call) -> Callable:
+    """A custom getter that knows the call though it is over.
+
+    `tf.recompute_grad` runs TF1 code once more where the gradient is computed, within the same
+    variable scope but in a graph that knows nothing of the call: without this, on variables of
+    its own.
+    """
+
+    def get(getter, name, *args, **kwargs):
+        calls = _calls.get()
+        if calls and calls[-1].store is call.store:
+            return getter(name, *args, **kwargs)
+        again = _Call(call.store, call.method, v1.get_default_graph(), is_first=False)
+        token = _calls.set((*calls, again))
+        try:
+            return call.store.get_variable(name, *args, **kwargs)
+        finally:
+            _calls.reset(token)
+
+    return get
 
 
 @contextlib.contextmanager
