@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from zoo.errors import ShimError
 from zoo.shim import activity
+from zoo.shim.attributes import track_attributes
 from zoo.shim.store import VariableStore
 from zoo.shim.tracing import TracedMethod
 
@@ -145,6 +146,8 @@ def _in_store(method: Callable, owner, state: _State) -> Callable:
         in_use = state.store.in_use(method.__name__, is_first=not has_run)
         with in_use, activity.collected(owner) as losses:
             result = method(owner, *args, **kwargs)
+        if not has_run and isinstance(owner, keras.layers.Layer):
+            track_attributes(owner)
         has_run = True
         return result, losses
 
@@ -172,9 +175,16 @@ def _wrong_use(received: str) -> ShimError:
 
 def _states_within(obj) -> Iterator[_State]:
     if isinstance(obj, keras.layers.Layer):
-        parts = obj._flatten_layers(include_self=True)
+        layers = obj._flatten_layers(include_self=True)
+        parts = [part for layer in layers for part in (layer, *_modules_of(layer))]
     else:
         parts = (obj, *obj.submodules)
     for part in parts:
         if _STATE in part.__dict__:
             yield part.__dict__[_STATE]
+
+
+def _modules_of(layer: keras.layers.Layer) -> Iterator[tf.Module]:
+    for attribute in list(vars(layer).values()):
+        if isinstance(attribute, tf.Module) and not isinstance(attribute, keras.layers.Layer):
+            yield from (attribute, *attribute.submodules)

@@ -270,7 +270,7 @@ class VariableStore(variable_scope._VariableStore):
         stored_as = self._stored_dtype(dtype)
         with outside_of_any_graph(), v1.variable_creator_scope(_named(name)):
             if isinstance(self._owner, keras.layers.Layer):
-                variable = _add_weight(
+                variable = add_weight(
                     self._owner,
                     name=name.replace("/", "."),  # Keras keeps '/' for its own paths
                     shape=shape,
@@ -430,7 +430,8 @@ def outside_of_any_graph() -> Iterator[None]:
         global_state.set_global_attribute("stateless_scope", stateless_scope)
 
 
-def _add_weight(layer: keras.layers.Layer, **arguments) -> keras.Variable:
+def add_weight(layer: keras.layers.Layer, **arguments) -> keras.Variable:
+    """`layer.add_weight`, also where the layer is built."""
     # Keras locks the tracker of a layer that is built, which happens before its first call.
     was_locked, layer._tracker.locked = layer._tracker.locked, False
     try:
