@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import keras
 import tensorflow as tf
+from tensorflow.python.keras.mixed_precision import autocast_variable
 
 from zoo.shim.store import add_weight, outside_of_any_graph
 
@@ -27,8 +28,13 @@ def _variables_of(attribute) -> tuple[tf.Variable, ...]:
     if isinstance(attribute, tf.Variable):
         return (attribute,)
     if isinstance(attribute, tf.Module) and not isinstance(attribute, keras.layers.Layer):
-        return tuple(attribute.variables)
+        # A TF1 layer under a mixed policy holds variables of the store that cast as they are read.
+        return tuple(v._variable if _casts(v) else v for v in attribute.variables)
     return ()
+
+
+def _casts(variable: tf.Variable) -> bool:
+    return isinstance(variable, autocast_variable.AutoCastVariable)
 
 
 def _make_weight(layer: keras.layers.Layer, attribute: str, variable: tf.Variable) -> None:
