@@ -1,5 +1,8 @@
 """How often a decorated method is traced, and for what."""
 
+import gc
+import weakref
+
 import keras
 import numpy as np
 import pytest
@@ -80,3 +83,12 @@ def test_a_trace_made_inside_a_function_serves_outside(layer):
     tf.function(lambda x: layer(x)["sum"])(tf.ones((2, 5)))
     assert float(layer(np.ones((2, 5), np.float32))["sum"]) == 10.0
     assert layer.shapes == [(2, 5)]
+
+
+def test_a_trace_keeps_no_inputs(layer):
+    x = tf.ones((2, 5))
+    kept = weakref.ref(x)
+    layer(x, factor=2.0)
+    del x
+    gc.collect()
+    assert kept() is None

@@ -38,7 +38,7 @@ class TracedMethod:
 
     def __call__(self, args: tuple, kwargs: dict, *, frozen: bool):
         """Calls the method; `frozen` keeps batch norm from updating and using batch statistics."""
-        outer_scope = v1.get_variable_scope()
+        outer_scope = v1.get_variable_scope().name
         if tf.distribute.has_strategy() and tf.distribute.get_replica_context() is not None:
             # Replicas meet in the updates of batch norm, and cannot from inside a function.
             return self._run(args, kwargs, outer_scope, frozen)
@@ -52,21 +52,25 @@ class TracedMethod:
             _hashable(leaf) for leaf, yes in zip(leaves, is_tensor, strict=True) if not yes
         ]
         specs = [tf.type_spec_from_value(tensor) for tensor in tensors]
+        # The trace keeps `body`, which must not keep this call's tensors and their graph.
+        structure = tf.nest.map_structure(lambda _: ".", (args, kwargs))
+        python_leaves = [None if yes else leaf for leaf, yes in zip(leaves, is_tensor, strict=True)]
 
         def body(*tensors):
             given = iter(tensors)
             filled = [
-                next(given) if yes else leaf for leaf, yes in zip(leaves, is_tensor, strict=True)
+                next(given) if yes else leaf
+                for leaf, yes in zip(python_leaves, is_tensor, strict=True)
             ]
-            inner_args, inner_kwargs = tf.nest.pack_sequence_as((args, kwargs), filled)
+            inner_args, inner_kwargs = tf.nest.pack_sequence_as(structure, filled)
             _forget_collections(v1.get_default_graph())
             return self._run(inner_args, inner_kwargs, outer_scope, frozen)
 
         key = (
-            _structure(args, kwargs),
+            str(structure),
             tuple(constants),
             tuple(_without_batch(spec) for spec in specs),
-            outer_scope.name,
+            outer_scope,
             frozen,
             _strategy(),
         )
@@ -122,7 +126,7 @@ def _trace(body: Callable, specs: list) -> Callable:
 
 
 @contextlib.contextmanager
-def _fresh_variable_scope(outer: v1.VariableScope, dtype: tf.DType) -> Iterator[None]:
+def _fresh_variable_scope(outer: str, dtype: tf.DType) -> Iterator[None]:
     """Numbering of default scope names starts anew, so names are the same at every call; a
     decorated layer called inside another's variable scope goes on in that scope."""
     store = variable_scope.get_variable_scope_store()  # each thread has its own
@@ -130,10 +134,10 @@ def _fresh_variable_scope(outer: v1.VariableScope, dtype: tf.DType) -> Iterator[
     store.current_scope, store.variable_scopes_count = variable_scope.VariableScope(False), {}
     store.current_scope.set_dtype(dtype)
     try:
-        if not outer.name:
+        if not outer:
             yield
         else:
-            with v1.variable_scope(outer.name, dtype=dtype, auxiliary_name_scope=False):
+            with v1.variable_scope(outer, dtype=dtype, auxiliary_name_scope=False):
                 yield
     finally:
         store.current_scope, store.variable_scopes_count = before
@@ -163,10 +167,6 @@ def _collections_of_its_own(graph: tf.Graph) -> Iterator[None]:
 def _strategy() -> int | None:
     """Variables are read otherwise under a tf.distribute strategy: a trace of its own."""
     return id(tf.distribute.get_strategy()) if tf.distribute.has_strategy() else None
-
-
-def _structure(args, kwargs) -> str:
-    return str(tf.nest.map_structure(lambda _: ".", (args, kwargs)))
 
 
 def _to_tensor(leaf):
