@@ -52,7 +52,7 @@ class TracedMethod:
             _hashable(leaf) for leaf, yes in zip(leaves, is_tensor, strict=True) if not yes
         ]
         specs = [tf.type_spec_from_value(tensor) for tensor in tensors]
-        # The trace keeps `body`, which must not keep this call's tensors and their graph.
+        # What is traced must not hold on to this call's tensors, and to the graph they are in.
         structure = tf.nest.map_structure(lambda _: ".", (args, kwargs))
         python_leaves = [None if yes else leaf for leaf, yes in zip(leaves, is_tensor, strict=True)]
 
