@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import recipe
 import tensorflow as tf
+import tf_slim as slim
 from conftest import SMALL, save_as_tf1_does
 from tensorflow.python.ops import init_ops
 
 import zoo
+from zoo import registry
 from zoo.adapters.inception import InceptionV1, InceptionV3
 from zoo.adapters.mobilenet_v1 import MobileNetV1
 from zoo.errors import (
@@ -23,6 +25,7 @@ from zoo.errors import (
     InputShapeError,
     UnknownModelError,
 )
+from zoo.shim import TF1Network
 
 
 def load(checkpoint, **arguments):
@@ -256,3 +259,67 @@ def test_images_that_were_not_preprocessed(small_checkpoint):
         model.network(np.zeros((1, 128, 128, 3), np.uint8))
     with pytest.raises(InputShapeError, match="batches of images"):
         model.network(np.zeros((128, 128, 3), np.float32))
+
+
+# -- networks of other images than photographs -------------------------------------------------
+
+
+def mean_of_clip(inputs, num_classes=2, is_training=True, scope="Net"):
+    """(N, 3, 8, 8, 1) -> (N, num_classes): enough of a video network to be loaded."""
+    with tf.compat.v1.variable_scope(scope):
+        net = tf.reduce_mean(inputs, [1, 2, 3])
+        logits = slim.fully_connected(net, num_classes, activation_fn=None, scope="Logits")
+    return logits, {"Logits": logits}
+
+
+def no_scope():
+    with slim.arg_scope([]) as scope:
+        return scope
+
+
+class MeanOfClip(TF1Network):
+    function = staticmethod(mean_of_clip)
+    arg_scope = staticmethod(no_scope)
+    scope = "Net"
+    default_image_size = 8
+    minimum_image_size = 4
+    image_rank = 5
+
+
+@pytest.fixture
+def clips(monkeypatch):
+    """The name of a registered network of grey clips."""
+    own = registry.Registry.from_file(registry.registry_path())
+    monkeypatch.setattr(registry, "_default", own)
+    row = {"family": "mine", "input_size": 8, "channels": 1, "frames": 3, "num_classes": 2}
+    zoo.register("clips", adapter=MeanOfClip, preprocessing="inception", **row)
+    return "clips"
+
+
+def test_a_network_of_grey_clips(clips):
+    model = zoo.load(clips, weights=None, classifier_activation=None)
+    assert model.input_shape == (None, 3, 8, 8, 1)
+    kernel, bias = (model.tf1_variables[f"Net/Logits/{name}"] for name in ("weights", "biases"))
+    images = recipe.images((2, 3, 8, 8, 1))
+    expected = images.mean((1, 2, 3)) @ kernel.numpy() + bias.numpy()
+    np.testing.assert_allclose(model(images), expected, rtol=1e-5, atol=1e-7)
+    assert zoo.verify(clips, weights=None).passed
+
+
+def test_clips_of_another_shape(clips):
+    model = zoo.load(clips, weights=None, input_shape=(None, None, None, 1))
+    assert model(recipe.images((1, 5, 9, 7, 1))).shape == (1, 2)
+    for shape in ((8, 8, 1), (3, 8, 8, None), (0, 8, 8, 1), (3, 3, 8, 1)):
+        with pytest.raises(ArgumentError, match="frames, height, width, channels"):
+            zoo.load(clips, weights=None, input_shape=shape)
+    with pytest.raises(InputShapeError, match="batch, frames, height") as raised:
+        model.network(np.zeros((1, 8, 8, 1), np.float32))
+    assert "clips" in str(raised.value)
+    with pytest.raises(InputShapeError, match=">= 4"):
+        model.network(np.zeros((1, 3, 8, 3, 1), np.float32))
+
+
+def test_one_image_is_no_clip_and_a_clip_no_image():
+    with pytest.raises(ArgumentError, match=r"128, 128, 3") as raised:
+        zoo.load(SMALL, weights=None, input_shape=(16, 128, 128, 3))
+    assert "frames" not in str(raised.value).replace("input_shape", "")

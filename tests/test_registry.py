@@ -237,6 +237,8 @@ models:
         ("vgg\n", "vg\n", 7, ["preprocessing", "Nearest:  vgg"]),
         ("mine:Net", "mine.Net", 4, ["adapter", "module:Class"]),
         ("10\n", "10\n    label_offset: 10\n", 7, ["label_offset"]),
+        ("10\n", "10\n    channels: 0\n", 7, ["channels", "at least 1"]),
+        ("10\n", "10\n    frames: many\n", 7, ["frames", "whole number"]),
         ("kind: https", "kind: htps", 11, ["sources[0].kind", "Nearest:  https"]),
         ("url:", "ulr:", 12, ["sources[0].ulr", "Nearest:  url"]),
         (
@@ -320,6 +322,19 @@ def test_register_and_replace(own):
     with pytest.raises(RegistryError, match="taken by the model inception_v3"):
         registry.register("my_net", replace=True, **row(aliases=["inception_v3"]))
     assert registry.info("my_net").num_classes == 20
+
+
+@pytest.mark.parametrize(
+    "keys, shape",
+    [
+        ({}, (32, 32, 3)),
+        ({"channels": 1}, (32, 32, 1)),
+        ({"frames": 16}, (16, 32, 32, 3)),
+        ({"frames": 8, "channels": 2}, (8, 32, 32, 2)),
+    ],
+)
+def test_shape_of_what_a_model_takes(own, keys, shape):
+    assert registry.register("my_net", **row(**keys)).image_shape == shape
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,8 @@ logger = logging.getLogger("zoo")
 # of any size, and no auxiliary logits, whose variables are of a shape that goes with the size.
 _AT_ANOTHER_SIZE = {"global_pool": True, "create_aux_logits": False}
 
+_CLIP = "(frames, height, width, channels)"
+
 
 def load(
     name: str,
@@ -25,7 +27,7 @@ def load(
     tf1_ckpt: str | Path | None = None,
     weights: str | None = "published",
     num_classes: int | None = None,
-    input_shape: tuple[int | None, int | None, int] | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
     dtype: str | None = None,
     classifier_activation: str | None = "softmax",
     class_names: Sequence[str] | None = None,
@@ -46,9 +48,10 @@ def load(
             None for random initial values, as the network's TF1 initializers draw them.
         num_classes: a head of that many classes. Where the checkpoint's head has another
             size it is left out, the new one starts from random values, and that is said.
-        input_shape: (height, width, channels) if not the registered one; (None, None, 3)
-            leaves the size free. The network's `global_pool` is then switched on, and its
-            auxiliary logits, which fit one size, are left out (`create_aux_logits`).
+        input_shape: (height, width, channels) if not the registered one, with the frames
+            before them for a video network; (None, None, 3) leaves the size free. The
+            network's `global_pool` is then switched on, and its auxiliary logits, which fit
+            one size, are left out (`create_aux_logits`).
         dtype: a Keras dtype policy: "float32", "mixed_bfloat16", ...
         classifier_activation: "softmax", or None to get logits.
         class_names: names of the classes, for `decode`; ImageNet's if the head is.
@@ -86,7 +89,7 @@ def load(
     with skip_initializers():
         model = TF1Model(
             network,
-            input_shape or (spec.input_size, spec.input_size, 3),
+            input_shape or spec.image_shape,
             classifier_activation=classifier_activation,
             model_name=_model_name(spec, published=tf1_ckpt is None and weights is not None),
             preprocessing=spec.preprocessing,
@@ -137,7 +140,7 @@ def make_network(spec, num_classes, input_shape, dtype, arguments: dict) -> TF1N
         raise ArgumentError("num_classes is a number of classes, or 0.", received=num_classes)
     if input_shape is not None:
         _check_input_shape(spec, adapter, input_shape)
-        if tuple(input_shape[:2]) != (spec.input_size,) * 2:
+        if tuple(input_shape[-3:-1]) != spec.image_shape[-3:-1]:
             for argument, value in _AT_ANOTHER_SIZE.items():
                 if argument in accepted:
                     merged.setdefault(argument, value)
@@ -218,16 +221,21 @@ def _find_checkpoint(spec, tf1_ckpt, weights, offline) -> tuple[str | Path | Non
 
 def _check_input_shape(spec, adapter, input_shape) -> None:
     smallest = adapter.minimum_image_size
-    good = len(input_shape) == 3 and isinstance(input_shape[2], int)
-    if not good or any(side is not None and side < smallest for side in input_shape[:2]):
+    *frames, height, width, channels = input_shape if len(input_shape) >= 3 else (0, 0, 0)
+    good = len(input_shape) == len(spec.image_shape) and isinstance(channels, int)
+    sides = [(height, smallest), (width, smallest), *((count, 1) for count in frames)]
+    if not good or any(side is not None and side < least for side, least in sides):
+        wanted = "(height, width, channels)" if spec.frames is None else _CLIP
         raise ArgumentError(
-            f"{spec.name} does not take images of this shape.",
+            f"{spec.name} does not take {'images' if spec.frames is None else 'clips'} of this "
+            "shape.",
             received=f"input_shape={tuple(input_shape)}",
-            accepted=f"(height, width, channels), height and width None or >= {smallest}",
+            accepted=f"{wanted}, height and width None or >= {smallest}",
+            next_step=f"leave input_shape out for the registered {spec.image_shape}.",
         )
 
 
 def _preprocessed_size(spec, input_shape) -> int | tuple[int, int]:
-    if input_shape is None or None in input_shape[:2]:
+    if input_shape is None or None in input_shape[-3:-1]:
         return spec.input_size
-    return tuple(input_shape[:2])
+    return tuple(input_shape[-3:-1])

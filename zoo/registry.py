@@ -106,6 +106,8 @@ class ModelSpec:
         adapter: "module:Class" of the Keras layer with the original code, or the class itself.
         arguments: what the original function gets besides images and num_classes.
         input_size: height and width in pixels that the checkpoint was made for.
+        channels: channels of an image, 1 for grey and 3 for colour.
+        frames: frames of a clip where the network takes videos, None where it takes images.
         num_classes: logits of the checkpoint.
         label_offset: index of the first ImageNet class in the logits (1 where 0 is background).
         preprocessing: "inception" or "vgg", the evaluation preprocessing of TF-Slim.
@@ -122,6 +124,8 @@ class ModelSpec:
     num_classes: int
     preprocessing: str
     label_offset: int = 0
+    channels: int = 3
+    frames: int | None = None
     arguments: Mapping[str, object] = field(default_factory=dict)
     parameters: int | None = None
     paper: Paper | None = None
@@ -129,6 +133,12 @@ class ModelSpec:
     aliases: tuple[str, ...] = ()
     checkpoints: Mapping[str, CheckpointSpec] = field(default_factory=dict)
     checkpoint: CheckpointSpec | None = None
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """(height, width, channels) of an image, (frames, height, width, channels) of a clip."""
+        frames = () if self.frames is None else (self.frames,)
+        return (*frames, self.input_size, self.input_size, self.channels)
 
     def load_adapter(self) -> type:
         """Import the adapter's class.
@@ -277,6 +287,8 @@ def _read_model(name: str, row: _Row) -> ModelSpec:
         input_size=row.take("input_size", int, at_least=1),
         num_classes=row.take("num_classes", int, at_least=1),
         label_offset=row.take("label_offset", int, 0, at_least=0),
+        channels=row.take("channels", int, 3, at_least=1),
+        frames=row.take("frames", int, None, at_least=1),
         preprocessing=row.choice("preprocessing", PREPROCESSINGS),
         parameters=row.take("parameters", int, None, at_least=0),
         paper=_read_paper(row),

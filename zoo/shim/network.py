@@ -1,4 +1,4 @@
-"""`TF1Network`: an image network's original TF1/Slim function as a Keras layer."""
+"""`TF1Network`: an image or video network's original TF1/Slim function as a Keras layer."""
 
 from __future__ import annotations
 
@@ -42,6 +42,8 @@ class TF1Network(TF1Layer):
         scope: the network's outermost variable scope.
         default_image_size: height and width that the function was written for, in pixels.
         minimum_image_size: the smallest height and width that it can take, in pixels.
+        image_rank: rank of a batch: 4 of images, (batch, height, width, channels), and 5 of
+            clips, (batch, frames, height, width, channels).
         head: scopes whose variables depend on the number of classes.
         auxiliary: scopes that serve training alone, such as auxiliary logits.
 
@@ -59,6 +61,7 @@ class TF1Network(TF1Layer):
     scope: str
     default_image_size: int
     minimum_image_size: int = 1
+    image_rank: int = 4
     head: tuple[str, ...] = ()
     auxiliary: tuple[str, ...] = ()
 
@@ -95,7 +98,8 @@ class TF1Network(TF1Layer):
         """Logits of a batch of preprocessed images.
 
         Args:
-            images: float tensor of shape (batch, height, width, channels).
+            images: float tensor of shape (batch, height, width, channels), with the frames
+                after the batch for a video network.
             training: batch norm by batch statistics, dropout, update of moving averages.
 
         Returns:
@@ -148,13 +152,14 @@ class TF1Network(TF1Layer):
             )
         smallest = self.minimum_image_size
         shape = tf.TensorShape(images.shape)
-        known = shape[1:3] if shape.rank == 4 else ()
-        if shape.rank != 4 or any(side is not None and side < smallest for side in known):
+        good = shape.rank == self.image_rank
+        if not good or any(side is not None and side < smallest for side in shape[-3:-1]):
+            video = self.image_rank == 5
             raise InputShapeError(
-                f"{type(self).__name__} takes batches of images.",
-                received=f"shape {tuple(shape)}",
-                accepted=f"(batch, height, width, channels), height and width >= {smallest}; "
-                f"made for {self.default_image_size}",
+                f"{type(self).__name__} takes batches of {'clips' if video else 'images'}.",
+                received=f"shape {tuple(shape) if shape.rank is not None else 'of unknown rank'}",
+                accepted=f"(batch, {'frames, ' if video else ''}height, width, channels), "
+                f"height and width >= {smallest}; made for {self.default_image_size}",
             )
 
     def get_config(self) -> dict:
