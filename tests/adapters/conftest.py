@@ -16,6 +16,8 @@ CLASSES = {
     "inception_v1": "inception:InceptionV1",
     "inception_v2": "inception:InceptionV2",
     "inception_v3": "inception:InceptionV3",
+    "inception_v4": "inception_v4:InceptionV4",
+    "inception_resnet_v2": "inception_resnet_v2:InceptionResnetV2",
     **{f"resnet_v1_{n}": f"resnet_v1:ResNetV1_{n}" for n in (50, 101, 152, 200)},
     **{f"resnet_v2_{n}": f"resnet_v2:ResNetV2_{n}" for n in (50, 101, 152, 200)},
     "vgg_a": "vgg:VGGA",
@@ -24,15 +26,24 @@ CLASSES = {
     "alexnet_v2": "alexnet:AlexNetV2",
     "overfeat": "overfeat:Overfeat",
     "mobilenet_v1": "mobilenet_v1:MobileNetV1",
+    "mobilenet_v2": "mobilenet_v2:MobileNetV2",
 }
-WIDTHS = {f"mobilenet_v1_{percent:03}": percent / 100 for percent in (25, 50, 75)}
+NARROW = {"finegrain_classification_mode": True}  # the last layer keeps its channels
+WIDTHS = {
+    **{
+        f"mobilenet_v1_{percent:03}": ("mobilenet_v1", {"depth_multiplier": percent / 100})
+        for percent in (25, 50, 75)
+    },
+    "mobilenet_v2_035": ("mobilenet_v2", {"depth_multiplier": 0.35, **NARROW}),
+    "mobilenet_v2_140": ("mobilenet_v2", {"depth_multiplier": 1.4}),
+}
 
 
 def adapter(arch: str):
     """(adapter class, arguments) of a recorded network."""
     arguments = {}
     if arch in WIDTHS:
-        arch, arguments = "mobilenet_v1", {"depth_multiplier": WIDTHS[arch]}
+        arch, arguments = WIDTHS[arch]
     module, name = CLASSES[arch].split(":")
     return getattr(importlib.import_module(f"zoo.adapters.{module}"), name), arguments
 
@@ -158,6 +169,6 @@ class Built:
     @property
     def outputs(self):
         path = GOLDENS / f"outputs/{self.arch}.npz"
-        if not path.exists():  # MobileNet V1 0.50: only its variables were recorded
+        if not path.exists():  # some widths: only their variables were recorded
             pytest.skip("no outputs were recorded")
         return np.load(path)
