@@ -47,7 +47,7 @@ def row(**changes):
 
 NAMES = {
     *("inception_v1", "inception_v2", "inception_v3", "vgg_a", "vgg_16", "vgg_19"),
-    *("alexnet_v2", "overfeat"),
+    *("alexnet_v2", "overfeat", "i3d", "s3dg"),
     *(f"resnet_v{v}_{depth}" for v in (1, 2) for depth in (50, 101, 152, 200)),
     *(
         f"mobilenet_v1_{width}_{size}"
@@ -63,7 +63,10 @@ def test_every_network_of_the_slim_list_is_there(shipped):
 
 def test_models_without_a_published_checkpoint(shipped):
     """TF-Slim README: "TBA", or not in its table."""
-    without = {"resnet_v1_200", "resnet_v2_200", "vgg_a", "alexnet_v2", "overfeat"}
+    without = {
+        *("resnet_v1_200", "resnet_v2_200", "vgg_a", "alexnet_v2", "overfeat"),
+        *("i3d", "s3dg"),
+    }
     assert set(shipped.list_models(pretrained=False)) == without
     assert set(shipped.list_models(pretrained=True)) == NAMES - without
 
@@ -88,13 +91,18 @@ def test_published_accuracy(shipped, name, top1, top5):
     assert "Slim" in published.by
 
 
+# family -> (classes, label offset) of networks that are not ImageNet's: Kinetics-400.
+OTHER_CLASSES = {"video": (400, 0)}
+
+
 @pytest.mark.parametrize("name", sorted(NAMES))
 def test_facts_fit_together(shipped, name):
     spec = shipped.info(name)
     # TF-Slim: VGG, ResNet V1, AlexNet and OverFeat have 1000 classes; the others put the
     # background first.
     no_background = spec.family in ("vgg", "resnet_v1", "alexnet", "overfeat")
-    assert (spec.num_classes, spec.label_offset) == ((1000, 0) if no_background else (1001, 1))
+    imagenet = (1000, 0) if no_background else (1001, 1)
+    assert (spec.num_classes, spec.label_offset) == OTHER_CLASSES.get(spec.family, imagenet)
     # README footnote: ResNet V2 was trained at 299 with Inception preprocessing.
     assert spec.preprocessing == ("vgg" if no_background else "inception")
     if spec.family == "resnet_v2":
@@ -156,7 +164,8 @@ def test_patterns_are_globs_of_any_case(shipped):
 
 def test_families(shipped):
     assert shipped.families() == [
-        *("alexnet", "inception", "mobilenet_v1", "overfeat", "resnet_v1", "resnet_v2", "vgg")
+        *("alexnet", "inception", "mobilenet_v1", "overfeat", "resnet_v1", "resnet_v2", "vgg"),
+        "video",
     ]
     with pytest.raises(ArgumentError, match="resnet_v1"):
         shipped.list_models(family="resnet_v")

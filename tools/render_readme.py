@@ -29,7 +29,7 @@ def table() -> str:
         )
         cells = [
             name,
-            f"{spec.input_size}",
+            f"{spec.frames} frames of {spec.input_size}" if spec.frames else f"{spec.input_size}",
             f"{spec.num_classes}",
             f"{spec.parameters / 1e6:.1f} M",
             *accuracy,

@@ -145,8 +145,7 @@ def _variable_shapes(name: str) -> dict[str, tuple[int, ...]]:
     adapter = spec.load_adapter()
     network = adapter(**{"num_classes": spec.num_classes, **spec.arguments})
     with tf.Graph().as_default():
-        size = adapter.default_image_size
-        network.forward(tf.compat.v1.placeholder(tf.float32, [1, size, size, 3]))
+        network.forward(tf.compat.v1.placeholder(tf.float32, [1, *spec.image_shape]))
         return {
             variable.op.name: tuple(variable.shape.as_list())
             for variable in tf.compat.v1.global_variables()

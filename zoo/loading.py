@@ -9,7 +9,7 @@ from pathlib import Path
 from zoo import checkpoints, hub, identification, registry
 from zoo.adopting import adopting
 from zoo.errors import ArgumentError, CheckpointMismatchError, nearest_names
-from zoo.model import TF1Model, has_classifier
+from zoo.model import TF1Model, has_classifier, stops_early
 from zoo.shim import TF1Network, run_skipped_initializers, skip_initializers, tf1_variables
 
 logger = logging.getLogger("zoo")
@@ -197,8 +197,7 @@ def fill(
 
 def _scopes_left_out(network: TF1Network) -> list[str]:
     """Scopes of a whole checkpoint that a network without its classifier does not have."""
-    given = {**network.accepted_arguments(), **network.arguments}
-    if given.get("final_endpoint") is not None:
+    if stops_early(network):
         return [network.scope]
     return [] if has_classifier(network) else [*network.head, *network.auxiliary]
 

@@ -206,4 +206,13 @@ def load_model(path: str | os.PathLike, **arguments) -> keras.Model:
 def has_classifier(network: TF1Network) -> bool:
     """Whether the network's output is logits, not features."""
     given = {**network.accepted_arguments(), **network.arguments}
-    return bool(given.get("num_classes")) and given.get("final_endpoint") is None
+    return bool(given.get("num_classes")) and not stops_early(network)
+
+
+def stops_early(network: TF1Network) -> bool:
+    """Whether the network ends with the end point that `final_endpoint` names.
+
+    Where the original names one by default, as S3D-G does, the classifier follows it.
+    """
+    by_default = network.accepted_arguments().get("final_endpoint")
+    return by_default is None and network.arguments.get("final_endpoint") is not None

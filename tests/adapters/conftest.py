@@ -27,6 +27,8 @@ CLASSES = {
     "overfeat": "overfeat:Overfeat",
     "mobilenet_v1": "mobilenet_v1:MobileNetV1",
     "mobilenet_v2": "mobilenet_v2:MobileNetV2",
+    "i3d": "i3d:I3D",
+    "s3dg": "s3dg:S3DG",
 }
 NARROW = {"finegrain_classification_mode": True}  # the last layer keeps its channels
 WIDTHS = {
@@ -49,15 +51,14 @@ def adapter(arch: str):
 
 
 def make(arch: str, image_shape=None, **arguments):
-    """The network built for images (2, *image_shape), with the recipe's weights."""
+    """The network built for images (2, *image_shape), or as recorded, with the recipe's weights."""
     from zoo.shim import skip_initializers, tf1_variables
 
     cls, defaults = adapter(arch)
     network = cls(**{**defaults, **arguments})
-    if image_shape is None:
-        image_shape = (cls.default_image_size, cls.default_image_size, 3)
+    shape = recorded_variables(arch)["input_shape"] if image_shape is None else (2, *image_shape)
     with skip_initializers():
-        network(np.zeros((2, *image_shape), np.float32))
+        network(np.zeros(shape, np.float32))
     for name, variable in tf1_variables(network).items():
         variable.assign(recipe.weights(name, tuple(variable.shape)))
     return network

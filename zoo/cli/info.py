@@ -95,7 +95,9 @@ def _model_facts(spec: ModelSpec) -> Iterator[tuple[str, str]]:
     yield "family", spec.family
     if spec.aliases:
         yield "aliases", ", ".join(spec.aliases)
-    yield "input", f"{spec.input_size} x {spec.input_size} pixels"
+    frames = f"{spec.frames} frames of " if spec.frames else ""
+    grey = ", grey" if spec.channels == 1 else ""
+    yield "input", f"{frames}{spec.input_size} x {spec.input_size} pixels{grey}"
     yield "preprocessing", spec.preprocessing
     background = ", index 0 is the background" if spec.label_offset == 1 else ""
     yield "classes", f"{spec.num_classes}{background}"
