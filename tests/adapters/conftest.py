@@ -27,6 +27,11 @@ CLASSES = {
     "overfeat": "overfeat:Overfeat",
     "mobilenet_v1": "mobilenet_v1:MobileNetV1",
     "mobilenet_v2": "mobilenet_v2:MobileNetV2",
+    "mobilenet_v3_large": "mobilenet_v3:MobileNetV3Large",
+    "mobilenet_v3_small": "mobilenet_v3:MobileNetV3Small",
+    "mobilenet_v3_large_minimalistic": "mobilenet_v3:MobileNetV3LargeMinimalistic",
+    "mobilenet_v3_small_minimalistic": "mobilenet_v3:MobileNetV3SmallMinimalistic",
+    "mobilenet_edgetpu": "mobilenet_v3:MobileNetEdgeTPU",
     "i3d": "i3d:I3D",
     "s3dg": "s3dg:S3DG",
 }
@@ -38,6 +43,7 @@ WIDTHS = {
     },
     "mobilenet_v2_035": ("mobilenet_v2", {"depth_multiplier": 0.35, **NARROW}),
     "mobilenet_v2_140": ("mobilenet_v2", {"depth_multiplier": 1.4}),
+    "mobilenet_edgetpu_075": ("mobilenet_edgetpu", {"depth_multiplier": 0.75, **NARROW}),
 }
 
 

@@ -26,8 +26,10 @@ def test_end_points_have_the_names_shapes_and_order(built):
 
 
 def test_logits(built, relative_difference):
-    # TF 1.15.5 and TF 2.21 differ by 2e-7 to 4e-6 on one code (CPU, float32).
-    assert relative_difference(built.logits, built.outputs["logits"]) < 1e-5
+    # TF 1.15.5 and TF 2.21 differ by 2e-7 to 4e-6 on one code (CPU, float32), and by 1.7e-5 on
+    # mobilenet_v3_large, whose gates and hard swishes multiply each other's rounding.
+    bound = 3e-5 if built.arch == "mobilenet_v3_large" else 1e-5
+    assert relative_difference(built.logits, built.outputs["logits"]) < bound
 
 
 def test_end_point_values(built, relative_difference, samples):
