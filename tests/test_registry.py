@@ -171,6 +171,23 @@ def test_families(shipped):
         shipped.list_models(family="resnet_v")
 
 
+def test_filters_by_facts(shipped):
+    """TF-Slim README: ResNet V2 50, 101 and 152 have 75.6, 77.0 and 77.8 %; VGG 16 71.5, 19 71.1.
+    A model of which a fact is not known does not pass the filter by it."""
+    assert shipped.list_models("resnet_v2_*", min_top1=77.0) == ["resnet_v2_101", "resnet_v2_152"]
+    assert shipped.list_models(family="vgg", min_top1=50) == ["vgg_16", "vgg_19"]
+    assert shipped.list_models("inception_v?", input_size=299, max_parameters=30_000_000) == [
+        "inception_v3"
+    ]
+    own = Registry()
+    own.register({"known": row(parameters=5), "unknown": row()}, origin="test")
+    assert own.list_models(max_parameters=5) == ["known"]
+    assert own.list_models(max_parameters=4) == own.list_models(min_top1=2) == []
+    for percent in (0.75, 101):
+        with pytest.raises(ArgumentError, match="percent"):
+            shipped.list_models(min_top1=percent)
+
+
 @pytest.mark.parametrize(
     "name, model, tag",
     [

@@ -14,6 +14,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 
 from zoo import marked_yaml
@@ -139,6 +140,12 @@ class ModelSpec:
         """(height, width, channels) of an image, (frames, height, width, channels) of a clip."""
         frames = () if self.frames is None else (self.frames,)
         return (*frames, self.input_size, self.input_size, self.channels)
+
+    @property
+    def published_top1(self) -> float | None:
+        """Top-1 accuracy in percent that was published of the checkpoint, or of the default."""
+        checkpoint = self.checkpoint or next(iter(self.checkpoints.values()), None)
+        return checkpoint.published.top1 if checkpoint and checkpoint.published else None
 
     def load_adapter(self) -> type:
         """Import the adapter's class.
@@ -513,7 +520,14 @@ class Registry:
         return sorted({spec.family for spec in self._models.values()})
 
     def list_models(
-        self, pattern: str = "*", *, family: str | None = None, pretrained: bool | None = None
+        self,
+        pattern: str = "*",
+        *,
+        family: str | None = None,
+        pretrained: bool | None = None,
+        input_size: int | None = None,
+        min_top1: float | None = None,
+        max_parameters: int | None = None,
     ) -> list[str]:
         if family is not None and family not in self.families():
             raise ArgumentError(
@@ -522,6 +536,12 @@ class Registry:
                 accepted=", ".join(self.families()),
                 nearest=nearest_names(family, self.families()),
             )
+        if min_top1 is not None and not 1 < min_top1 <= 100:
+            raise ArgumentError(
+                "Accuracy is given in percent.",
+                received=min_top1,
+                accepted="a number from 1 to 100",
+            )
         return sorted(
             (
                 spec.name
@@ -529,6 +549,9 @@ class Registry:
                 if fnmatch.fnmatchcase(_normal(spec.name), _normal(pattern))
                 and family in (None, spec.family)
                 and pretrained in (None, bool(spec.checkpoints))
+                and input_size in (None, spec.input_size)
+                and (min_top1 is None or (spec.published_top1 or 0) >= min_top1)
+                and (max_parameters is None or (spec.parameters or inf) <= max_parameters)
             ),
             key=_natural,
         )
@@ -629,7 +652,13 @@ def _add_plugins(registry: Registry) -> None:
 
 
 def list_models(
-    pattern: str = "*", *, family: str | None = None, pretrained: bool | None = None
+    pattern: str = "*",
+    *,
+    family: str | None = None,
+    pretrained: bool | None = None,
+    input_size: int | None = None,
+    min_top1: float | None = None,
+    max_parameters: int | None = None,
 ) -> list[str]:
     """Names of the registered models, in natural order.
 
@@ -637,11 +666,26 @@ def list_models(
         pattern: a glob such as "resnet_v?_50"; letter case does not matter.
         family: only this family (see `families`).
         pretrained: True for models with a published checkpoint, False for those without.
+        input_size: only models for images of this height and width, in pixels.
+        min_top1: only models of at least this published ImageNet top-1 accuracy, in percent.
+        max_parameters: only models of at most as many parameters, moving averages included.
+
+    A model of which a fact is not known does not pass the filter by that fact.
 
     Raises:
-        ArgumentError: there is no such family.
+        ArgumentError: there is no such family, or the accuracy is no percentage.
+
+    Example:
+        >>> zoo.list_models(min_top1=75, max_parameters=30_000_000)
     """
-    return default_registry().list_models(pattern, family=family, pretrained=pretrained)
+    return default_registry().list_models(
+        pattern,
+        family=family,
+        pretrained=pretrained,
+        input_size=input_size,
+        min_top1=min_top1,
+        max_parameters=max_parameters,
+    )
 
 
 def info(name: str) -> ModelSpec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import typer
@@ -11,6 +12,14 @@ from zoo.cli import errors, output
 from zoo.cli.progress import hint
 from zoo.errors import nearest_names
 from zoo.registry import ModelSpec
+
+
+def _number(text: str | int) -> int:
+    """5000000, "5_000_000", "5M", "3.5 M" or "800k" as a number above zero."""
+    match = re.fullmatch(r"(\d[\d_]*(?:\.\d+)?) *([kmb]?)", str(text).strip().lower())
+    if not match or not float(match[1]):
+        raise typer.BadParameter(f"{text!r} is no number such as 5000000, 5M or 800k")
+    return round(float(match[1]) * {"": 1, "k": 1e3, "m": 1e6, "b": 1e9}[match[2]])
 
 
 def list_models(
@@ -29,6 +38,22 @@ def list_models(
             show_default=False,
         ),
     ] = None,
+    input_size: Annotated[
+        int | None,
+        typer.Option(metavar="PIXELS", help="Only models for images of this height and width."),
+    ] = None,
+    min_top1: Annotated[
+        float | None,
+        typer.Option(metavar="PERCENT", help="Only models of at least this top-1 accuracy."),
+    ] = None,
+    max_parameters: Annotated[
+        int | None,
+        typer.Option(
+            metavar="NUMBER",
+            parser=_number,
+            help="Only models of at most as many parameters: 5000000, or 5M.",
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the registered models.
@@ -37,23 +62,36 @@ def list_models(
     top-1 accuracy in percent, and the tags of the published checkpoints, the default first.
     """
     glob = pattern if set(pattern) & set("*?[") else f"*{pattern}*"
-    names = registry.list_models(glob, family=family, pretrained=pretrained)
+    filters = {
+        "family": family,
+        "pretrained": pretrained,
+        "input_size": input_size,
+        "min_top1": min_top1,
+        "max_parameters": max_parameters,
+    }
+    names = registry.list_models(glob, **filters)
     specs = [registry.info(name) for name in names]
     if json:
         output.print_json([_as_dict(spec) for spec in specs])
     else:
         output.table(_HEADER, [_as_row(spec) for spec in specs])
     if not specs:
-        alike = nearest_names(pattern, registry.list_models())
-        hint(f"no model matches {pattern!r}" + (f"; nearest: {', '.join(alike)}" if alike else ""))
+        hint(_why_none(pattern, len(registry.list_models(glob))))
         raise typer.Exit(errors.NEGATIVE)
+
+
+def _why_none(pattern: str, alike_in_name: int) -> str:
+    if alike_in_name:
+        return f"none of the {alike_in_name} models that match {pattern!r} passes the filters"
+    alike = nearest_names(pattern, registry.list_models())
+    return f"no model matches {pattern!r}" + (f"; nearest: {', '.join(alike)}" if alike else "")
 
 
 _HEADER = ("NAME", "FAMILY", "INPUT", "PARAMETERS", "TOP-1", "CHECKPOINTS")
 
 
 def _as_row(spec: ModelSpec) -> tuple[str, ...]:
-    top1 = _published_top1(spec)
+    top1 = spec.published_top1
     return (
         spec.name,
         spec.family,
@@ -72,11 +110,6 @@ def _as_dict(spec: ModelSpec) -> dict:
         "input_size": spec.input_size,
         "num_classes": spec.num_classes,
         "parameters": spec.parameters,
-        "top1": _published_top1(spec),
+        "top1": spec.published_top1,
         "checkpoints": list(spec.checkpoints),
     }
-
-
-def _published_top1(spec: ModelSpec) -> float | None:
-    """Of the default checkpoint."""
-    return spec.checkpoint.published.top1 if spec.checkpoint and spec.checkpoint.published else None
