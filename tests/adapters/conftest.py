@@ -47,11 +47,27 @@ WIDTHS = {
 }
 
 
+def registered() -> dict:
+    """Name of a golden -> the first model of the registry that it belongs to."""
+    from zoo import registry
+
+    specs = [registry.info(name) for name in registry.list_models()]
+    goldens = {spec.golden: spec for spec in reversed(specs) if spec.golden}
+    return {
+        golden: spec
+        for golden, spec in goldens.items()
+        if (GOLDENS / f"variables/{golden}.json.gz").exists()
+    }
+
+
 def adapter(arch: str):
     """(adapter class, arguments) of a recorded network."""
     arguments = {}
     if arch in WIDTHS:
         arch, arguments = WIDTHS[arch]
+    if arch not in CLASSES:
+        spec = registered()[arch]
+        return spec.load_adapter(), dict(spec.arguments)
     module, name = CLASSES[arch].split(":")
     return getattr(importlib.import_module(f"zoo.adapters.{module}"), name), arguments
 
@@ -136,7 +152,7 @@ def pytest_generate_tests(metafunc):
         small = ("mobilenet_v1_025", "alexnet_v2", "inception_v1")
         archs = [
             pytest.param(arch, marks=() if arch in small else pytest.mark.slow)
-            for arch in (*CLASSES, *WIDTHS)
+            for arch in dict.fromkeys((*CLASSES, *WIDTHS, *registered()))
         ]
         metafunc.parametrize("built", archs, indirect=True, scope="module")
     if "case" in metafunc.fixturenames:

@@ -1,0 +1,153 @@
+"""docs/adding-a-model.md, followed word by word: its adapter file, its registry row and a golden,
+which TensorFlow 1.15.5 made of the network's original code with tools/record_network.py."""
+
+import importlib.util
+import inspect
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import recipe
+from conftest import save_as_tf1_does
+
+import zoo
+from zoo import registry
+
+HERE = Path(__file__).parent
+ADDED = HERE / "goldens" / "added"
+TEXT = (HERE.parent / "docs" / "adding-a-model.md").read_text(encoding="utf-8")
+PYTHON, YAML = (re.findall(rf"```{kind}\n(.*?)```", TEXT, re.S) for kind in ("python", "yaml"))
+ORIGINAL, LAYER = PYTHON[:2]
+
+
+def load_file(path, name):
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def adapter_tests():
+    """tests/adapters/conftest.py and test_goldens.py."""
+    folder = HERE / "adapters"
+    return tuple(
+        load_file(folder / f"{name}.py", f"adapters_{name}")
+        for name in ("conftest", "test_goldens")
+    )
+
+
+@pytest.fixture(scope="module")
+def added(tmp_path_factory):
+    """A folder with what the document says to write; the registry holds its row alone."""
+    folder = tmp_path_factory.mktemp("added")
+    (folder / "adapters_added").mkdir()
+    (folder / "adapters_added" / "fleabane.py").write_text(f"{ORIGINAL}\n\n{LAYER}")
+    (row,) = YAML
+    row = row.replace("zoo.adapters.", "adapters_added.")
+    (folder / "registry.yaml").write_text(f"models:\n{row}")
+    for kind in ("variables", "outputs"):
+        shutil.copytree(ADDED / kind, folder / "goldens" / kind)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        patch.setattr(registry, "_default", registry.Registry.from_file(folder / "registry.yaml"))
+        yield folder
+        for name in [name for name in sys.modules if name.partition(".")[0] == "adapters_added"]:
+            del sys.modules[name]
+
+
+@pytest.fixture(scope="module")
+def built(added, adapter_tests):
+    shared, _ = adapter_tests
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shared, "GOLDENS", added / "goldens")
+        assert list(shared.registered()) == ["fleabane"]
+        yield shared.Built("fleabane")
+
+
+def test_the_golden_was_recorded_of_the_documents_code():
+    assert (ADDED / "fleabane.py").read_text() == ORIGINAL
+
+
+def test_it_passes_the_tests_of_every_golden(built, adapter_tests):
+    shared, tests = adapter_tests
+    helpers = {
+        "built": built,
+        "relative_difference": shared.relative_difference,
+        "samples": shared.samples,
+    }
+    run = []
+    for name, test in vars(tests).items():
+        if name.startswith("test_"):
+            test(**{argument: helpers[argument] for argument in inspect.signature(test).parameters})
+            run.append(name)
+    assert {"test_logits", "test_variables_have_the_names_shapes_flags_and_order"} <= set(run)
+
+
+def test_a_wrong_copy_does_not_pass(added, built, adapter_tests):
+    """The golden's tests can fail: another stride, another name, another default."""
+    _, tests = adapter_tests
+    wrong = {
+        "stride=2": ("stride=3", tests.test_end_points_have_the_names_shapes_and_order),
+        '"Conv_2")\n': (
+            '"Conv_two")\n',
+            tests.test_variables_have_the_names_shapes_flags_and_order,
+        ),
+        "0.0005": ("0.0004", tests.test_defaults_are_the_originals),
+    }
+    for right, (changed, test) in wrong.items():
+        assert ORIGINAL.count(right) == 1
+        path = added / "wrong.py"
+        path.write_text(f"{ORIGINAL.replace(right, changed)}\n\n{LAYER}")
+        layer = load_file(path, "wrong").Fleabane()
+        layer(recipe.images((2, 32, 32, 3)))
+        copy = object.__new__(type(built))
+        copy.recorded, copy.network = built.recorded, layer
+        copy.end_points = layer.end_points(recipe.images((2, 32, 32, 3)))
+        with pytest.raises(AssertionError):
+            test(copy)
+
+
+def test_facts_of_the_row(added):
+    spec = zoo.info("fleabane")
+    assert zoo.list_models() == ["fleabane"]
+    # Counted by TensorFlow 1.15.5: goldens/added/variables.
+    assert (spec.image_shape, spec.parameters, spec.label_offset) == ((32, 32, 3), 1651, 1)
+
+
+def test_a_checkpoint_loads_and_verifies(added, tmp_path):
+    network = zoo.info("fleabane").load_adapter()()
+    path = save_as_tf1_does(network, (32, 32, 3), tmp_path / "model.ckpt")
+    model = zoo.load("fleabane", tf1_ckpt=path, classifier_activation=None)
+    assert str(model.load_report) == "12 of 12 variables"
+    recorded = np.load(added / "goldens" / "outputs" / "fleabane.npz")["logits"]
+    logits = model.predict(recipe.images((2, 32, 32, 3)), verbose=0)
+    assert np.abs(logits - recorded).max() < 1e-5 * np.abs(recorded).max()
+    assert zoo.verify("fleabane", tf1_ckpt=path).passed
+    head = zoo.load("fleabane", tf1_ckpt=path, num_classes=3)
+    assert head.output_shape == (None, 3)
+
+
+def test_it_trains_and_is_saved_like_any_other(added, tmp_path):
+    keras.utils.set_random_seed(0)
+    model = zoo.load("fleabane", weights=None, num_classes=2, dropout_keep_prob=1.0)
+    model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
+    images, labels = recipe.images((8, 32, 32, 3)), np.arange(8) % 2
+    losses = model.fit(images, labels, epochs=20, batch_size=8, verbose=0).history["loss"]
+    assert losses[-1] < 0.8 * losses[0]
+    model.save(tmp_path / "model.keras")
+    again = zoo.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(again(images), model(images), rtol=1e-5)
+
+
+def test_the_command_the_document_gives_is_the_tools():
+    """Names and options in the document's shell lines are those that the tool takes."""
+    (command,) = (c for c in re.findall(r"```sh\n(.*?)```", TEXT, re.S) if "record_network" in c)
+    source = (HERE.parent / "tools" / "record_network.py").read_text(encoding="utf-8")
+    options = re.findall(r"--[a-z]+", command)
+    assert options == ["--shape", "--classes", "--into"]
+    assert all(f'"{option}"' in source for option in options)
