@@ -112,6 +112,11 @@ def test_interrupted(failing):
     assert (result.exit_code, result.stderr) == (130, "zoo: interrupted\n")
 
 
+def heed_interrupts():
+    # A test run in the background of a shell ignores them, and its children with it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_control_c_ends_a_slow_command_without_a_traceback():
     script = (
         "import sys, time; from zoo import registry; from zoo.cli import main\n"
@@ -119,7 +124,11 @@ def test_control_c_ends_a_slow_command_without_a_traceback():
         "registry.info = slow; sys.argv = ['zoo', 'info', 'x']; sys.exit(main())\n"
     )
     program = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_interrupts,
     )
     assert program.stdout.readline() == "started\n"
     program.send_signal(signal.SIGINT)

@@ -170,6 +170,11 @@ download(sys.argv[1], Path(sys.argv[2]))
 """
 
 
+def heed_interrupts():
+    # A test run in the background of a shell ignores them, and its children with it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
 def test_killed_process_leaves_no_file_and_the_next_one_resumes(server, target, body, kill):
     import threading
@@ -177,7 +182,9 @@ def test_killed_process_leaves_no_file_and_the_next_one_resumes(server, target, 
     gate = threading.Event()
     url = server.add("/net.tar.gz", body, gate=gate)
     process = subprocess.Popen(
-        [sys.executable, "-c", PROCESS, url, str(target)], stderr=subprocess.DEVNULL
+        [sys.executable, "-c", PROCESS, url, str(target)],
+        stderr=subprocess.DEVNULL,
+        preexec_fn=heed_interrupts,
     )
     part = target.parent / "net.tar.gz.part"
     deadline = time.monotonic() + 20
