@@ -52,6 +52,16 @@ def check_map(net: tf.Tensor, size: int, what: str, next_step: str) -> None:
         )
 
 
+def check_known_size(net: tf.Tensor, what: str, next_step: str) -> None:
+    """Raises InputShapeError if height or width of the map shows only when the model runs."""
+    if None in net.shape[1:3].as_list():
+        raise InputShapeError(
+            f"The weights of {what} go with the size of the images, which is unknown here.",
+            accepted="images of known height and width",
+            next_step=next_step,
+        )
+
+
 def check_final_endpoint(final_endpoint: str | None, accepted: Iterable[str]) -> None:
     """Raises ArgumentError unless `final_endpoint` is None or one of `accepted`."""
     accepted = list(accepted)

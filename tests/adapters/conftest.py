@@ -14,6 +14,8 @@ GOLDENS = Path(__file__).parents[1] / "goldens"
 
 CLASSES = {
     "inception_v1": "inception:InceptionV1",
+    "cifarnet": "cifarnet:CifarNet",
+    "lenet": "lenet:LeNet",
     "inception_v2": "inception:InceptionV2",
     "inception_v3": "inception:InceptionV3",
     "inception_v4": "inception_v4:InceptionV4",
@@ -149,7 +151,7 @@ def images():
 def pytest_generate_tests(metafunc):
     """`arch` is every recorded network, `case` every recorded set of arguments."""
     if "built" in metafunc.fixturenames:
-        small = ("mobilenet_v1_025", "alexnet_v2", "inception_v1")
+        small = ("mobilenet_v1_025", "alexnet_v2", "inception_v1", "cifarnet", "lenet")
         archs = [
             pytest.param(arch, marks=() if arch in small else pytest.mark.slow)
             for arch in dict.fromkeys((*CLASSES, *WIDTHS, *registered()))
@@ -184,7 +186,7 @@ class Built:
     def __init__(self, arch: str) -> None:
         self.arch = arch
         self.recorded = recorded_variables(arch)
-        self.network = make(arch)
+        self.network = make(arch, tuple(self.recorded["input_shape"][1:]))
         images = recipe.images(self.recorded["input_shape"])
         self.logits = np.asarray(self.network(images))
         self.end_points = self.network.end_points(images)

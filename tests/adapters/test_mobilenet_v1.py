@@ -97,4 +97,10 @@ def test_depthwise_kernels_are_regularized_on_demand(adapter):
         with skip_initializers():
             network(np.zeros((1, 64, 64, 3), np.float32))
         assert len(network.losses) == count
-        assert not cls(weight_decay=0, final_endpoint="Conv2d_0").losses
+
+
+def test_no_weight_decay_is_no_loss(adapter):
+    cls, _ = adapter(ARCH)
+    network = cls(weight_decay=0, final_endpoint="Conv2d_0")
+    network(np.zeros((1, 64, 64, 3), np.float32))
+    assert network.losses == []

@@ -135,7 +135,8 @@ class TF1Network(TF1Layer):
         """
         self.check_images(images)
         for_scope = inspect.signature(self.arg_scope).parameters
-        arguments = {k: v for k, v in self.arguments.items() if k not in for_scope}
+        for_function = inspect.signature(self.function).parameters
+        arguments = {k: v for k, v in self.arguments.items() if k in for_function}
         scope_arguments = {k: v for k, v in self.arguments.items() if k in for_scope}
         if "is_training" in for_scope:
             scope_arguments["is_training"] = training

@@ -254,8 +254,11 @@ class VariableStore(variable_scope._VariableStore):
     def add_regularizer(self, variable, regularizer: Callable) -> None:
         """Makes `regularizer(variable)` one of the owner's losses.
 
-        Under this name TensorFlow's legacy layers look for it too.
+        As in TF1 one that returns None, such as slim.l2_regularizer(0.0), makes no loss. Under
+        this name TensorFlow's legacy layers look for it too.
         """
+        if regularizer(tf.convert_to_tensor(variable)) is None:
+            return
         name = next(name for name, handed in self._handed.items() if handed is variable)
         self.regularizers[name] = regularizer
         if isinstance(self._owner, keras.layers.Layer):
