@@ -96,17 +96,38 @@ class TF1Model(keras.Model):
 
         Args:
             images: whatever `zoo.images.preprocess` takes: a path, a PIL image, an array or
-                a tensor (also inside `tf.data`), one image or several.
+                a tensor (also inside `tf.data`), one image or several. For a video network
+                they are the frames of one clip; an array or a tensor may also hold several
+                clips, (clips, frames, height, width, channels).
 
         Returns:
-            float32 tensor, as `zoo.images.preprocess` says.
+            float32 tensor, as `zoo.images.preprocess` says; for a video network
+            (clips, frames, height, width, channels), where a tensor of one clip, alone,
+            keeps its rank.
 
         Raises:
             ImageError: something given is no image.
         """
+        if self.network.image_rank == 5:
+            return self._preprocess_clips(images)
+        return self._preprocess_images(images)
+
+    def _preprocess_images(self, images) -> tf.Tensor:
         return image_tools.preprocess(
             images, kind=self._facts["preprocessing"], size=self._facts["image_size"]
         )
+
+    def _preprocess_clips(self, clips) -> tf.Tensor:
+        rank = clips.shape.rank if tf.is_tensor(clips) else getattr(clips, "ndim", None)
+        if rank != 5:
+            frames = self._preprocess_images(clips)
+            return frames if tf.is_tensor(clips) else frames[tf.newaxis]
+        clips = tf.convert_to_tensor(clips)
+        shape = tf.shape(clips)
+        frames = tf.reshape(clips, tf.concat([[-1], shape[2:]], 0))
+        frames = self._preprocess_images(tf.ensure_shape(frames, [None, *clips.shape[2:]]))
+        prepared = tf.reshape(frames, tf.concat([shape[:2], tf.shape(frames)[1:]], 0))
+        return tf.ensure_shape(prepared, [*clips.shape[:2], *frames.shape[1:]])
 
     def decode(self, outputs, top: int = 5) -> list[list[image_tools.Prediction]]:
         """The best labels of each image.

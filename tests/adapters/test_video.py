@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 import zoo
+from zoo import images as zoo_images
 from zoo.errors import ArgumentError
 from zoo.shim import run_skipped_initializers, skip_initializers, tf1_variables
 
@@ -155,3 +156,22 @@ def test_wrong_arguments_say_what_is_accepted(adapter, build_in_graph, wrong):
     with pytest.raises(ArgumentError) as raised:
         build_in_graph(cls(**wrong), *CLIP)
     assert f"{next(iter(wrong))}={next(iter(wrong.values()))!r}" in str(raised.value)
+
+
+def test_frames_of_clips_are_preprocessed_one_by_one(images):
+    """As the same frames are, given as images: goldens/preprocessing is TensorFlow 1.15.5's."""
+    arguments = {"weights": None, "num_classes": 2, "depth_multiplier": 0.25}
+    model = zoo.load("s3dg", input_shape=(4, 32, 32, 3), final_endpoint="Mixed_3b", **arguments)
+    clips = (images(2, 4, 40, 60, 3) + 1) / 2
+    expected = np.stack([zoo_images.preprocess(clip, "inception", 32) for clip in clips])
+    assert expected.shape == (2, 4, 32, 32, 3)
+    np.testing.assert_array_equal(model.preprocess(clips), expected)
+    np.testing.assert_array_equal(model.preprocess(tf.constant(clips)), expected)
+    np.testing.assert_array_equal(model.preprocess(list(clips[0])), expected[:1])
+    mapped = tf.data.Dataset.from_tensor_slices(clips).map(model.preprocess).batch(2)
+    assert mapped.element_spec.shape == (None, 4, 32, 32, 3)
+    np.testing.assert_allclose(next(iter(mapped)), expected, atol=1e-6)
+    batched = tf.data.Dataset.from_tensor_slices(clips).batch(2).map(model.preprocess)
+    assert batched.element_spec.shape == (None, 4, 32, 32, 3)
+    np.testing.assert_allclose(next(iter(batched)), expected, atol=1e-6)
+    assert model(model.preprocess(clips)).shape == (2, 2)
