@@ -132,18 +132,19 @@ def mobilenet_v3(
     final_endpoint=None,
     output_stride=None,
     use_explicit_padding=False,
+    groups=8,
 ):
     """The network of `conv_defs` (None: large) at `depth_multiplier` times its channels.
 
     `finegrain_classification_mode` leaves the last layer's channels alone. `use_groupnorm` puts
-    group normalization, 8 groups, in the place of batch norm.
+    group normalization, in `groups`, in the place of batch norm.
     """
     check_depth_multiplier(depth_multiplier)
     layers = check_layers(V3_LARGE if conv_defs is None else conv_defs)
     scaled = scale_depths(layers, depth_multiplier)
     if finegrain_classification_mode:
         scaled = (*scaled[:-1], layers[-1])
-    with slim.arg_scope([slim.group_norm], groups=8):
+    with slim.arg_scope([slim.group_norm], groups=groups):
         return mobilenet(
             inputs,
             scaled,

@@ -44,7 +44,12 @@ WIDTHS = {
         for percent in (25, 50, 75)
     },
     "mobilenet_v2_035": ("mobilenet_v2", {"depth_multiplier": 0.35, **NARROW}),
+    "mobilenet_v2_050": ("mobilenet_v2", {"depth_multiplier": 0.5, **NARROW}),
+    "mobilenet_v2_075": ("mobilenet_v2", {"depth_multiplier": 0.75, **NARROW}),
+    "mobilenet_v2_130": ("mobilenet_v2", {"depth_multiplier": 1.3}),
     "mobilenet_v2_140": ("mobilenet_v2", {"depth_multiplier": 1.4}),
+    "mobilenet_v3_large_075": ("mobilenet_v3_large", {"depth_multiplier": 0.75, **NARROW}),
+    "mobilenet_v3_small_075": ("mobilenet_v3_small", {"depth_multiplier": 0.75, **NARROW}),
     "mobilenet_edgetpu_075": ("mobilenet_edgetpu", {"depth_multiplier": 0.75, **NARROW}),
 }
 
@@ -106,8 +111,9 @@ def recorded_variables(arch: str) -> dict:
 
 
 def recorded_cases() -> list[dict]:
-    """goldens/outputs/arguments.json: results for other arguments and image sizes."""
-    return json.loads((GOLDENS / "outputs/arguments.json").read_text())
+    """goldens/outputs/arguments*.json: results for other arguments and image sizes."""
+    files = sorted((GOLDENS / "outputs").glob("arguments*.json"))
+    return [case for file in files for case in json.loads(file.read_text())]
 
 
 @pytest.fixture(name="make")
