@@ -54,6 +54,15 @@ NAMES = {
         for width in ("1.0", "0.75", "0.5", "0.25")
         for size in (224, 192, 160, 128)
     ),
+    *("mobilenet_v2_1.4_224", "mobilenet_v2_1.3_224"),
+    *(
+        f"mobilenet_v2_{width}_{size}"
+        for width in ("1.0", "0.75", "0.5", "0.35")
+        for size in (224, 192, 160, 128, 96)
+    ),
+    *(f"mobilenet_v3_{size}_{width}_224" for size in ("large", "small") for width in (1.0, 0.75)),
+    *(f"mobilenet_v3_{size}_minimalistic_1.0_224" for size in ("large", "small")),
+    *("mobilenet_edgetpu_1.0_224", "mobilenet_edgetpu_0.75_224"),
 }
 
 
@@ -66,6 +75,7 @@ def test_models_without_a_published_checkpoint(shipped):
     without = {
         *("resnet_v1_200", "resnet_v2_200", "vgg_a", "alexnet_v2", "overfeat"),
         *("i3d", "s3dg"),
+        *("mobilenet_edgetpu_1.0_224", "mobilenet_edgetpu_0.75_224"),
     }
     assert set(shipped.list_models(pretrained=False)) == without
     assert set(shipped.list_models(pretrained=True)) == NAMES - without
@@ -82,6 +92,9 @@ def test_models_without_a_published_checkpoint(shipped):
         ("mobilenet_v1_1.0_224", 70.9, 89.9),
         ("mobilenet_v1_0.50_160", 59.1, 81.9),
         ("mobilenet_v1_0.25_128", 41.5, 66.3),
+        ("mobilenet_v2", 71.8, 91.0),
+        ("mobilenet_v2_0.35_96", 45.5, 70.4),
+        ("mobilenet_v3_large_0.75_224", 73.3, None),
     ],
 )
 def test_published_accuracy(shipped, name, top1, top5):
@@ -110,6 +123,12 @@ def test_facts_fit_together(shipped, name):
     if spec.family == "mobilenet_v1":
         width, size = name.split("_")[2:]
         assert (spec.arguments, spec.input_size) == ({"depth_multiplier": float(width)}, int(size))
+    if name.startswith(("mobilenet_v2", "mobilenet_v3", "mobilenet_edgetpu")):
+        # Of a narrower network the last layer keeps its width: section 6.1 of the V2 paper.
+        width, size = name.split("_")[-2:]
+        kept = {"finegrain_classification_mode": True} if float(width) < 1 else {}
+        assert spec.arguments == {"depth_multiplier": float(width), **kept}
+        assert spec.input_size == int(size)
     assert spec.paper.url.startswith("https://arxiv.org/abs/") and spec.parameters and spec.golden
     for checkpoint in spec.checkpoints.values():
         assert checkpoint.licence
@@ -125,6 +144,21 @@ def test_parameters_of_mobilenet(shipped, name, millions):
     """nets/mobilenet_v1.md gives millions without moving averages; all of them add below 2 %."""
     parameters = shipped.info(f"mobilenet_v1_{name}_224").parameters
     assert millions * 1e6 * 0.995 < parameters < millions * 1e6 * 1.02
+
+
+@pytest.mark.parametrize(
+    "name, millions", [("1.4", 6.06), ("1.3", 5.34), ("1.0", 3.47), ("0.75", 2.61), ("0.5", 1.95)]
+)
+def test_parameters_of_mobilenet_v2(shipped, name, millions):
+    """nets/mobilenet/README.md, without moving averages; all of them add below 2.5 %."""
+    parameters = shipped.info(f"mobilenet_v2_{name}_224").parameters
+    assert millions * 1e6 < parameters < millions * 1e6 * 1.025
+
+
+def test_mobilenet_v3_takes_the_moving_averages(shipped):
+    """taehoonlee/tensornets, translations: the files that agree with the published accuracies."""
+    (source,) = shipped.info("mobilenet_v3_small").checkpoint.sources
+    assert source.member == "v3-small_224_1.0_float/ema/model-388500"
 
 
 def test_licences_of_converted_checkpoints(shipped):
@@ -164,7 +198,8 @@ def test_patterns_are_globs_of_any_case(shipped):
 
 def test_families(shipped):
     assert shipped.families() == [
-        *("alexnet", "inception", "mobilenet_v1", "overfeat", "resnet_v1", "resnet_v2", "vgg"),
+        *("alexnet", "inception", "mobilenet_v1", "mobilenet_v2", "mobilenet_v3", "overfeat"),
+        *("resnet_v1", "resnet_v2", "vgg"),
         "video",
     ]
     with pytest.raises(ArgumentError, match="resnet_v1"):
