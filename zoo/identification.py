@@ -48,14 +48,14 @@ class Fit:
 def identify(checkpoint: Checkpoint) -> list[Fit]:
     """The architectures that the checkpoint may belong to, best fit first.
 
-    Only architectures whose outermost variable scope stands in the checkpoint's names are
-    compared; the network is built in a scratch graph, which needs no memory for weights.
+    Only architectures whose outermost variable scope (or landmark) stands in the checkpoint's
+    names are compared; the network is built in a scratch graph, which needs no memory for weights.
     """
     shapes = {name: tuple(checkpoint.shape(name)) for name in checkpoint.names()}
     fits = []
     for specs in _architectures().values():
         adapter = specs[0].load_adapter()
-        outer = _outer_scope(shapes, adapter.scope)
+        outer = _outer_scope(shapes, adapter.scope or adapter.landmark)
         if outer is not None:
             fits.append(_fit(specs, adapter, shapes, outer))
     return sorted(fits, key=lambda fit: (fit.complete, fit.matched), reverse=True)

@@ -198,7 +198,7 @@ def fill(
 def _scopes_left_out(network: TF1Network) -> list[str]:
     """Scopes of a whole checkpoint that a network without its classifier does not have."""
     if stops_early(network):
-        return [network.scope]
+        return [network.scope or ".*"]  # the regular expression of every name
     return [] if has_classifier(network) else [*network.head, *network.auxiliary]
 
 

@@ -36,6 +36,11 @@ CLASSES = {
     "mobilenet_edgetpu": "mobilenet_v3:MobileNetEdgeTPU",
     "i3d": "i3d:I3D",
     "s3dg": "s3dg:S3DG",
+    "nasnet_cifar": "nasnet:NASNetCifar",
+    "nasnet_mobile": "nasnet:NASNetMobile",
+    "nasnet_large": "nasnet:NASNetLarge",
+    "pnasnet_mobile": "pnasnet:PNASNetMobile",
+    "pnasnet_large": "pnasnet:PNASNetLarge",
 }
 NARROW = {"finegrain_classification_mode": True}  # the last layer keeps its channels
 WIDTHS = {

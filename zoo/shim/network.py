@@ -39,7 +39,9 @@ class TF1Network(TF1Layer):
         function: `(images, ..., is_training=, scope=) -> (logits, end_points)`, the network
             as its authors wrote it.
         arg_scope: returns the Slim arg scope that the network is built in.
-        scope: the network's outermost variable scope.
+        scope: the network's outermost variable scope; "" where its names have none.
+        landmark: a scope in its names that tells them from other networks', where there is no
+            outermost one.
         default_image_size: height and width that the function was written for, in pixels.
         minimum_image_size: the smallest height and width that it can take, in pixels.
         image_rank: rank of a batch: 4 of images, (batch, height, width, channels), and 5 of
@@ -59,6 +61,7 @@ class TF1Network(TF1Layer):
     function: Callable
     arg_scope: Callable
     scope: str
+    landmark: str = ""
     default_image_size: int
     minimum_image_size: int = 1
     image_rank: int = 4
@@ -140,8 +143,10 @@ class TF1Network(TF1Layer):
         scope_arguments = {k: v for k, v in self.arguments.items() if k in for_scope}
         if "is_training" in for_scope:
             scope_arguments["is_training"] = training
+        if self.scope:
+            arguments["scope"] = self.scope
         with slim.arg_scope(self.arg_scope(**scope_arguments)):
-            return self.function(images, is_training=training, scope=self.scope, **arguments)
+            return self.function(images, is_training=training, **arguments)
 
     def check_images(self, images) -> None:
         """Raises InputShapeError where images are no preprocessed batch that the network takes."""
