@@ -48,6 +48,7 @@ def row(**changes):
 NAMES = {
     *("inception_v1", "inception_v2", "inception_v3", "vgg_a", "vgg_16", "vgg_19"),
     *("alexnet_v2", "overfeat", "i3d", "s3dg"),
+    *("inception_v4", "inception_resnet_v2", "cifarnet", "lenet"),
     *(f"resnet_v{v}_{depth}" for v in (1, 2) for depth in (50, 101, 152, 200)),
     *(
         f"mobilenet_v1_{width}_{size}"
@@ -74,7 +75,7 @@ def test_models_without_a_published_checkpoint(shipped):
     """TF-Slim README: "TBA", or not in its table."""
     without = {
         *("resnet_v1_200", "resnet_v2_200", "vgg_a", "alexnet_v2", "overfeat"),
-        *("i3d", "s3dg"),
+        *("i3d", "s3dg", "cifarnet", "lenet"),
         *("mobilenet_edgetpu_1.0_224", "mobilenet_edgetpu_0.75_224"),
     }
     assert set(shipped.list_models(pretrained=False)) == without
@@ -86,6 +87,8 @@ def test_models_without_a_published_checkpoint(shipped):
     [
         ("inception_v1", 69.8, 89.6),
         ("inception_v3", 78.0, 93.9),
+        ("inception_v4", 80.2, 95.2),
+        ("inception_resnet_v2", 80.4, 95.3),
         ("resnet_v1_50", 75.2, 92.2),
         ("resnet_v2_152", 77.8, 94.1),
         ("vgg_16", 71.5, 89.8),
@@ -105,7 +108,7 @@ def test_published_accuracy(shipped, name, top1, top5):
 
 
 # family -> (classes, label offset) of networks that are not ImageNet's: Kinetics-400.
-OTHER_CLASSES = {"video": (400, 0)}
+OTHER_CLASSES = {"video": (400, 0), "cifarnet": (10, 0), "lenet": (10, 0)}
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
@@ -117,7 +120,8 @@ def test_facts_fit_together(shipped, name):
     imagenet = (1000, 0) if no_background else (1001, 1)
     assert (spec.num_classes, spec.label_offset) == OTHER_CLASSES.get(spec.family, imagenet)
     # README footnote: ResNet V2 was trained at 299 with Inception preprocessing.
-    assert spec.preprocessing == ("vgg" if no_background else "inception")
+    own = {"cifarnet": "cifarnet", "lenet": "lenet"}  # Slim's preprocessing_factory
+    assert spec.preprocessing == own.get(name, "vgg" if no_background else "inception")
     if spec.family == "resnet_v2":
         assert spec.input_size == 299
     if spec.family == "mobilenet_v1":
@@ -129,7 +133,8 @@ def test_facts_fit_together(shipped, name):
         kept = {"finegrain_classification_mode": True} if float(width) < 1 else {}
         assert spec.arguments == {"depth_multiplier": float(width), **kept}
         assert spec.input_size == int(size)
-    assert spec.paper.url.startswith("https://arxiv.org/abs/") and spec.parameters and spec.golden
+    papers = "https://" if name in own else "https://arxiv.org/abs/"
+    assert spec.paper.url.startswith(papers) and spec.parameters and spec.golden
     for checkpoint in spec.checkpoints.values():
         assert checkpoint.licence
         for source in checkpoint.sources:
@@ -198,7 +203,8 @@ def test_patterns_are_globs_of_any_case(shipped):
 
 def test_families(shipped):
     assert shipped.families() == [
-        *("alexnet", "inception", "mobilenet_v1", "mobilenet_v2", "mobilenet_v3", "overfeat"),
+        *("alexnet", "cifarnet", "inception", "lenet"),
+        *("mobilenet_v1", "mobilenet_v2", "mobilenet_v3", "overfeat"),
         *("resnet_v1", "resnet_v2", "vgg"),
         "video",
     ]

@@ -3,10 +3,10 @@
     python3.7 tools/record_preprocessing.py     # an environment with TensorFlow 1.15.5 and Pillow
 
 writes tests/goldens/preprocessing.npz, the expected values of tests/images. The pipelines are
-those of preprocess_for_eval in research/slim/preprocessing/inception_preprocessing.py and
-vgg_preprocessing.py of tensorflow/models, run in a Session on placeholders of unknown height and
-width, as Slim's own evaluation runs them. The photos are noise, a function of a seed, so that the
-tests make the same ones.
+those of evaluation in inception_preprocessing.py, vgg_preprocessing.py, cifarnet_preprocessing.py
+and lenet_preprocessing.py of tensorflow/models, research/slim/preprocessing, run in a Session on
+placeholders of unknown height and width, as Slim's own evaluation runs them. The photos are noise,
+a function of a seed, so that the tests make the same ones.
 """
 
 import io
@@ -28,16 +28,18 @@ OUTPUTS = [
     ("vgg", 224, 224, 256),
     ("vgg", 299, 299, 342),
     ("vgg", 192, 160, 256),
+    ("cifarnet", 32, 32, None),
+    ("lenet", 28, 28, None),
 ]
 
-# Of each flattened output every 307th value is kept: prime, so all rows, columns and channels
-# have their turn.
-STRIDE = 307
+# Of each flattened output every 307th value is kept, of the small ones every 7th: prime, so all
+# rows, columns and channels have their turn.
+STRIDES = {"inception": 307, "vgg": 307, "cifarnet": 7, "lenet": 7}
 
 
-def photo(seed, height, width):
-    """A uint8 RGB image of noise, (height, width, 3); RandomState's streams never change."""
-    return np.random.RandomState(seed).randint(0, 256, (height, width, 3)).astype(np.uint8)
+def photo(seed, height, width, channels=3):
+    """A uint8 image of noise, (height, width, channels); RandomState's streams never change."""
+    return np.random.RandomState(seed).randint(0, 256, (height, width, channels)).astype(np.uint8)
 
 
 def smooth_photo(height, width, channels=3):
@@ -68,18 +70,30 @@ def vgg_eval(tf, image, height, width, short_side):
     return image - [123.68, 116.78, 103.94]
 
 
+def cifarnet_eval(tf, image, height, width):
+    image = tf.image.resize_image_with_crop_or_pad(tf.to_float(image), height, width)
+    return tf.image.per_image_standardization(image)
+
+
+def lenet_eval(tf, image, height, width):
+    image = tf.image.resize_image_with_crop_or_pad(tf.to_float(image), height, width)
+    return tf.div(tf.subtract(image, 128.0), 128.0)
+
+
 def record_outputs(tf):
-    image = tf.placeholder(tf.uint8, [None, None, 3])
+    evals = {"inception": inception_eval, "cifarnet": cifarnet_eval, "lenet": lenet_eval}
     with tf.Session() as session:
         for kind, height, width, short_side in OUTPUTS:
-            if kind == "inception":
-                output = inception_eval(tf, image, height, width)
-            else:
+            channels = 1 if kind == "lenet" else 3  # digits are grey
+            image = tf.placeholder(tf.uint8, [None, None, channels])
+            if kind == "vgg":
                 output = vgg_eval(tf, image, height, width, short_side)
+            else:
+                output = evals[kind](tf, image, height, width)
             for shape in PHOTOS:
-                values = session.run(output, {image: photo(*shape)})
-                assert values.shape == (height, width, 3), values.shape
-                yield case_name(kind, height, width, shape[0]), values.ravel()[::STRIDE]
+                values = session.run(output, {image: photo(*shape, channels=channels)})
+                assert values.shape == (height, width, channels), values.shape
+                yield case_name(kind, height, width, shape[0]), values.ravel()[:: STRIDES[kind]]
 
 
 def encoded(image, format, **options):

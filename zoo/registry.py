@@ -21,7 +21,7 @@ from zoo import marked_yaml
 from zoo.errors import ArgumentError, RegistryError, UnknownModelError, nearest_names
 
 ENTRY_POINT_GROUP = "zoo.models"
-PREPROCESSINGS = ("inception", "vgg")
+PREPROCESSINGS = ("inception", "vgg", "cifarnet", "lenet")
 HASH_ALGORITHMS = {"sha256": 64, "sha384": 96, "md5": 32}  # name -> length of its hex digest
 FIRST_USE = "recorded_on_first_use"
 
@@ -111,7 +111,8 @@ class ModelSpec:
         frames: frames of a clip where the network takes videos, None where it takes images.
         num_classes: logits of the checkpoint.
         label_offset: index of the first ImageNet class in the logits (1 where 0 is background).
-        preprocessing: "inception" or "vgg", the evaluation preprocessing of TF-Slim.
+        preprocessing: "inception", "vgg", "cifarnet" or "lenet", the evaluation preprocessing of
+            TF-Slim.
         parameters: number of values in all variables, moving averages included.
         golden: name of the recorded TensorFlow 1.15 values in tests/goldens.
         checkpoints: by tag, the default first.

@@ -79,7 +79,7 @@ def test_unknown_name(run):
     assert result.stderr == (
         "zoo: No model has this name.\n"
         "  Received: inceptoin_v3\n"
-        "  Nearest:  inception_v3, inception_v2, inception_v1\n"
+        "  Nearest:  inception_v3, inception_v4, inception_v2\n"
         "  Next:     `zoo list` shows every name.\n"
     )
 

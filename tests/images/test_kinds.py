@@ -1,7 +1,8 @@
 """Slim's pipelines against TensorFlow 1.15.5 (tools/record_preprocessing.py).
 
 Tolerance: the ops are the same, so the values are too on the machine that recorded them; 1e-5 for
-[-1, 1] and 1e-3 for [0, 255] leave room for another processor's rounding.
+[-1, 1] and 1e-3 for [0, 255] leave room for another processor's rounding. Standardized values
+reach 27, and TensorFlow 1 summed squares where TensorFlow 2 sums squared deviations: 5e-5.
 """
 
 import numpy as np
@@ -9,9 +10,14 @@ import pytest
 import tensorflow as tf
 
 from zoo.errors import InputShapeError
-from zoo.images.kinds import inception, vgg
+from zoo.images.kinds import cifarnet, inception, lenet, vgg
 
-FUNCTIONS = {"inception": (inception, 1e-5), "vgg": (vgg, 1e-3)}
+FUNCTIONS = {
+    "inception": (inception, 1e-5),
+    "vgg": (vgg, 1e-3),
+    "cifarnet": (cifarnet, 5e-5),
+    "lenet": (lenet, 1e-6),
+}
 
 
 @pytest.mark.parametrize("traced", [False, True], ids=["eager", "graph"])
@@ -23,9 +29,11 @@ def test_equal_to_tensorflow_1(recording, goldens, traced):
             run = tf.function(run, input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)])
         for photo in recording.PHOTOS:
             name = recording.case_name(kind, height, width, photo[0])
-            output = run(tf.constant(recording.photo(*photo)))
-            assert output.shape == (1, height, width, 3) and output.dtype == tf.float32
-            values = output.numpy().ravel()[:: recording.STRIDE]
+            channels = 1 if kind == "lenet" else 3
+            image = recording.photo(*photo, channels=channels)
+            output = run(tf.constant(np.repeat(image, 3 // channels, axis=-1)))
+            assert output.shape == (1, height, width, channels) and output.dtype == tf.float32
+            values = output.numpy().ravel()[:: recording.STRIDES[kind]]
             np.testing.assert_allclose(values, goldens[name], atol=tolerance, rtol=0, err_msg=name)
 
 
@@ -35,6 +43,13 @@ def test_floats_are_the_same_images(recording, kind):
     images = recording.photo(1, 331, 500)[None]
     floats = function(tf.constant(images / np.float32(255)), (224, 224))
     np.testing.assert_allclose(floats, function(tf.constant(images), (224, 224)), atol=tolerance)
+
+
+def test_lenet_takes_the_luminance_of_colours():
+    colours = np.uint8([[[[255, 0, 0], [0, 255, 0], [0, 0, 255], [200, 200, 200]]]])
+    grey = np.float32([0.299 * 255, 0.587 * 255, 0.114 * 255, 200])  # ITU-R BT.601
+    output = lenet(tf.constant(colours), (1, 4))
+    np.testing.assert_allclose(np.ravel(output), (grey - 128) / 128, atol=1e-3)
 
 
 def test_vgg_refuses_a_strip_that_would_fill_the_memory():

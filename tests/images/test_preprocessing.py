@@ -15,7 +15,7 @@ def photos(recording):
 
 def assert_is_photo(output, goldens, recording, seed):
     """The output is what TensorFlow 1.15.5 made of this photo, inception preprocessing at 224."""
-    values = np.ravel(output)[:: recording.STRIDE]
+    values = np.ravel(output)[:: recording.STRIDES["inception"]]
     golden = goldens[recording.case_name("inception", 224, 224, seed)]
     np.testing.assert_allclose(values, golden, atol=1e-5, rtol=0)
 
@@ -58,7 +58,7 @@ def test_a_batch_is_its_images(photos):
     batch = np.stack([photos[2], photos[2][::-1]])
     for kind in KINDS:
         whole = preprocess(batch, kind, (96, 64))
-        assert whole.shape == (2, 96, 64, 3)
+        assert whole.shape == (2, 96, 64, 1 if kind == "lenet" else 3)
         np.testing.assert_array_equal(whole, preprocess(list(batch), kind, (96, 64)))
 
 
@@ -106,6 +106,15 @@ def test_in_tf_data_after_batching(photos):
     for kind in KINDS:
         (batch,) = list(data.map(lambda x, kind=kind: preprocess(x, kind, 64)))
         np.testing.assert_allclose(batch, preprocess(images, kind, 64), atol=1e-4)
+
+
+def test_the_channels_are_known_in_tf_data(tmp_path, photos):
+    Image.fromarray(photos[2]).save(tmp_path / "photo.png")
+    paths = tf.data.Dataset.from_tensors([str(tmp_path / "photo.png")])
+    for kind, channels in (("cifarnet", 3), ("lenet", 1)):
+        data = paths.map(lambda x, kind=kind: preprocess(x, kind, 28))
+        assert data.element_spec.shape.as_list() == [1, 28, 28, channels]
+        assert next(iter(data)).shape == (1, 28, 28, channels)
 
 
 def test_in_tf_data_from_paths(photos, goldens, recording, tmp_path):

@@ -1,7 +1,8 @@
 """Slim's evaluation preprocessing, as TensorFlow ops.
 
 Sources: preprocess_for_eval in tensorflow/models, research/slim/preprocessing,
-inception_preprocessing.py and vgg_preprocessing.py, in their last versions for TF1. The numbers
+inception_preprocessing.py, vgg_preprocessing.py, cifarnet_preprocessing.py and
+lenet_preprocessing.py, in their last versions for TF1. The numbers
 are held to those of TensorFlow 1.15.5 (tools/record_preprocessing.py).
 """
 
@@ -42,8 +43,7 @@ def vgg(images: tf.Tensor, size: Size) -> tf.Tensor:
         images: (N, H, W, 3), uint8 or float32 in [0, 1].
         size: height and width of the result.
     """
-    if images.dtype.is_floating:
-        images = images * 255.0
+    images = _to_255(images)
     larger = max(size)
     short_side = 256 if larger <= 256 else round(larger * 256 / 224)
 
@@ -59,6 +59,44 @@ def vgg(images: tf.Tensor, size: Size) -> tf.Tensor:
     images = tf.ensure_shape(images, [None, *size, 3])
     # Slim's rounding of Caffe's 123.68, 116.779, 103.939.
     return images - tf.constant([123.68, 116.78, 103.94])
+
+
+def cifarnet(images: tf.Tensor, size: Size) -> tf.Tensor:
+    """The middle cut out, or black added around it, not resized; then less the image's mean, by
+    the standard deviation of its values.
+
+    Args:
+        images: (N, H, W, 3), uint8 or float32 in [0, 1].
+        size: height and width of the result.
+    """
+    images = tf.image.resize_with_crop_or_pad(_to_255(images), *size)
+    return tf.image.per_image_standardization(images)
+
+
+def lenet(images: tf.Tensor, size: Size) -> tf.Tensor:
+    """The middle cut out, or black added around it, not resized; grey, in [-1, 1).
+
+    Grey images are left as they are; of colours the luminance is taken. (Slim has grey digits
+    alone.)
+
+    Args:
+        images: (N, H, W, 3), uint8 or float32 in [0, 1].
+        size: height and width of the result.
+
+    Returns:
+        float32 (N, height, width, 1).
+    """
+    images = tf.image.resize_with_crop_or_pad(_to_255(images), *size)
+    one = images[..., :1]
+    is_grey = tf.reduce_all(images == one, axis=-1, keepdims=True)
+    return (tf.where(is_grey, one, tf.image.rgb_to_grayscale(images)) - 128.0) / 128.0
+
+
+lenet.channels = 1
+
+
+def _to_255(images: tf.Tensor) -> tf.Tensor:
+    return images * 255.0 if images.dtype.is_floating else tf.cast(images, tf.float32)
 
 
 def _assert_strip_fits(images: tf.Tensor, scaled: tf.Tensor) -> list:
@@ -85,5 +123,11 @@ def _resize(images: tf.Tensor, size) -> tf.Tensor:
 
 
 # Each kind takes (N, H, W, 3) images, uint8 or float32 in [0, 1], and a size, and returns float32
-# (N, height, width, 3). Put a function of your own here to have another kind.
-KINDS: dict[str, Callable[[tf.Tensor, Size], tf.Tensor]] = {"inception": inception, "vgg": vgg}
+# (N, height, width, 3), or other channels that its attribute `channels` tells. Put a function of
+# your own here to have another kind.
+KINDS: dict[str, Callable[[tf.Tensor, Size], tf.Tensor]] = {
+    "inception": inception,
+    "vgg": vgg,
+    "cifarnet": cifarnet,
+    "lenet": lenet,
+}

@@ -33,13 +33,14 @@ def preprocess(images, kind: str, size: int | Size) -> tf.Tensor:
             - a tensor, eager or symbolic, as inside `tf.data.Dataset.map`: pixels of
               (H, W, C) or (N, H, W, C) and the same dtypes, or strings of shape () or (N,),
               which are paths.
-        kind: a name in `KINDS`: "inception" or "vgg".
+        kind: a name in `KINDS`: "inception", "vgg", "cifarnet" or "lenet".
         size: height and width of the result, or one number for both.
 
     Returns:
-        float32 of (N, height, width, 3), N being 1 for a single image: a batch, ready for
-        `model.predict`. **A tensor alone keeps its rank:** one image (H, W, C), or one path, gives
-        (height, width, 3), so that a dataset can be mapped before or after `.batch`.
+        float32 of (N, height, width, 3), for "lenet" of (N, height, width, 1), N being 1 for a
+        single image: a batch, ready for `model.predict`. **A tensor alone keeps its rank:** one
+        image (H, W, C), or one path, gives (height, width, 3), so that a dataset can be mapped
+        before or after `.batch`.
 
     Raises:
         ImageError: something given is no image, or a damaged or too large one
@@ -90,7 +91,7 @@ def _preprocess_path_tensor(paths: tf.Tensor, function, size: Size) -> tf.Tensor
 
         if paths.shape.rank == 0:
             return read(paths)
-        spec = tf.TensorSpec([*size, 3], tf.float32)
+        spec = tf.TensorSpec([*size, getattr(function, "channels", 3)], tf.float32)
         return tf.map_fn(read, paths, fn_output_signature=spec)
 
     names = np.atleast_1d(paths.numpy())
