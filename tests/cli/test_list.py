@@ -38,7 +38,7 @@ def test_a_glob(run, pattern):
 
 def test_a_part_of_the_name(run):
     found = [row[0] for row in rows(run("list", "ception"))]
-    assert found[:3] == ["inception_resnet_v2", "inception_v1", "inception_v2"]
+    assert {"inception_v1", "inception_v2", "inception_v3"} <= set(found)
     assert all("ception" in name for name in found)
 
 
