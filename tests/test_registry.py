@@ -48,6 +48,7 @@ def row(**changes):
 NAMES = {
     *("inception_v1", "inception_v2", "inception_v3", "vgg_a", "vgg_16", "vgg_19"),
     *("alexnet_v2", "overfeat", "i3d", "s3dg"),
+    *("nasnet_cifar", "nasnet_mobile", "nasnet_large", "pnasnet_mobile", "pnasnet_large"),
     *("inception_v4", "inception_resnet_v2", "cifarnet", "lenet"),
     *(f"resnet_v{v}_{depth}" for v in (1, 2) for depth in (50, 101, 152, 200)),
     *(
@@ -77,6 +78,7 @@ def test_models_without_a_published_checkpoint(shipped):
         *("resnet_v1_200", "resnet_v2_200", "vgg_a", "alexnet_v2", "overfeat"),
         *("i3d", "s3dg", "cifarnet", "lenet"),
         *("mobilenet_edgetpu_1.0_224", "mobilenet_edgetpu_0.75_224"),
+        "nasnet_cifar",
     }
     assert set(shipped.list_models(pretrained=False)) == without
     assert set(shipped.list_models(pretrained=True)) == NAMES - without
@@ -93,6 +95,8 @@ def test_models_without_a_published_checkpoint(shipped):
         ("resnet_v2_152", 77.8, 94.1),
         ("vgg_16", 71.5, 89.8),
         ("mobilenet_v1_1.0_224", 70.9, 89.9),
+        ("nasnet_mobile", 74.0, 91.6),
+        ("pnasnet-5_large_331", 82.9, 96.2),
         ("mobilenet_v1_0.50_160", 59.1, 81.9),
         ("mobilenet_v1_0.25_128", 41.5, 66.3),
         ("mobilenet_v2", 71.8, 91.0),
@@ -118,9 +122,11 @@ def test_facts_fit_together(shipped, name):
     # background first.
     no_background = spec.family in ("vgg", "resnet_v1", "alexnet", "overfeat")
     imagenet = (1000, 0) if no_background else (1001, 1)
-    assert (spec.num_classes, spec.label_offset) == OTHER_CLASSES.get(spec.family, imagenet)
+    classes = (10, 0) if name == "nasnet_cifar" else OTHER_CLASSES.get(spec.family, imagenet)
+    assert (spec.num_classes, spec.label_offset) == classes
     # README footnote: ResNet V2 was trained at 299 with Inception preprocessing.
     own = {"cifarnet": "cifarnet", "lenet": "lenet"}  # Slim's preprocessing_factory
+    own["nasnet_cifar"] = "cifarnet"  # Slim has no other for CIFAR
     assert spec.preprocessing == own.get(name, "vgg" if no_background else "inception")
     if spec.family == "resnet_v2":
         assert spec.input_size == 299
@@ -204,8 +210,8 @@ def test_patterns_are_globs_of_any_case(shipped):
 def test_families(shipped):
     assert shipped.families() == [
         *("alexnet", "cifarnet", "inception", "lenet"),
-        *("mobilenet_v1", "mobilenet_v2", "mobilenet_v3", "overfeat"),
-        *("resnet_v1", "resnet_v2", "vgg"),
+        *("mobilenet_v1", "mobilenet_v2", "mobilenet_v3", "nasnet", "overfeat"),
+        *("pnasnet", "resnet_v1", "resnet_v2", "vgg"),
         "video",
     ]
     with pytest.raises(ArgumentError, match="resnet_v1"):
