@@ -21,7 +21,9 @@ def test_every_fact_of_the_registry_is_shown(run, name):
         facts += [checkpoint.full_name, checkpoint.licence, checkpoint.note]
         for accuracy in (checkpoint.published, *checkpoint.measured):
             if accuracy:
-                facts += [f"{accuracy.top1:g}", f"{accuracy.top5:g}", accuracy.by, accuracy.note]
+                percent = (accuracy.top1, accuracy.top5)
+                facts += [f"{value:g}" for value in percent if value is not None]
+                facts += [accuracy.by, accuracy.note]
         for source in checkpoint.sources:
             facts += [source.kind, source.member, source.size, source.digest]
             facts += source.options.get("mirrors", ())
