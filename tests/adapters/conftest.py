@@ -1,8 +1,8 @@
 """What the tests of the adapters share: the networks by name, what TensorFlow 1.15.5 recorded of
 them, and how to build one with the recipe's weights."""
 
+import functools
 import gzip
-import importlib
 import json
 from pathlib import Path
 
@@ -12,76 +12,20 @@ import recipe
 
 GOLDENS = Path(__file__).parents[1] / "goldens"
 
-CLASSES = {
-    "inception_v1": "inception:InceptionV1",
-    "cifarnet": "cifarnet:CifarNet",
-    "lenet": "lenet:LeNet",
-    "inception_v2": "inception:InceptionV2",
-    "inception_v3": "inception:InceptionV3",
-    "inception_v4": "inception_v4:InceptionV4",
-    "inception_resnet_v2": "inception_resnet_v2:InceptionResnetV2",
-    **{f"resnet_v1_{n}": f"resnet_v1:ResNetV1_{n}" for n in (50, 101, 152, 200)},
-    **{f"resnet_v2_{n}": f"resnet_v2:ResNetV2_{n}" for n in (50, 101, 152, 200)},
-    "vgg_a": "vgg:VGGA",
-    "vgg_16": "vgg:VGG16",
-    "vgg_19": "vgg:VGG19",
-    "alexnet_v2": "alexnet:AlexNetV2",
-    "overfeat": "overfeat:Overfeat",
-    "mobilenet_v1": "mobilenet_v1:MobileNetV1",
-    "mobilenet_v2": "mobilenet_v2:MobileNetV2",
-    "mobilenet_v3_large": "mobilenet_v3:MobileNetV3Large",
-    "mobilenet_v3_small": "mobilenet_v3:MobileNetV3Small",
-    "mobilenet_v3_large_minimalistic": "mobilenet_v3:MobileNetV3LargeMinimalistic",
-    "mobilenet_v3_small_minimalistic": "mobilenet_v3:MobileNetV3SmallMinimalistic",
-    "mobilenet_edgetpu": "mobilenet_v3:MobileNetEdgeTPU",
-    "i3d": "i3d:I3D",
-    "s3dg": "s3dg:S3DG",
-    "nasnet_cifar": "nasnet:NASNetCifar",
-    "nasnet_mobile": "nasnet:NASNetMobile",
-    "nasnet_large": "nasnet:NASNetLarge",
-    "pnasnet_mobile": "pnasnet:PNASNetMobile",
-    "pnasnet_large": "pnasnet:PNASNetLarge",
-}
-NARROW = {"finegrain_classification_mode": True}  # the last layer keeps its channels
-WIDTHS = {
-    **{
-        f"mobilenet_v1_{percent:03}": ("mobilenet_v1", {"depth_multiplier": percent / 100})
-        for percent in (25, 50, 75)
-    },
-    "mobilenet_v2_035": ("mobilenet_v2", {"depth_multiplier": 0.35, **NARROW}),
-    "mobilenet_v2_050": ("mobilenet_v2", {"depth_multiplier": 0.5, **NARROW}),
-    "mobilenet_v2_075": ("mobilenet_v2", {"depth_multiplier": 0.75, **NARROW}),
-    "mobilenet_v2_130": ("mobilenet_v2", {"depth_multiplier": 1.3}),
-    "mobilenet_v2_140": ("mobilenet_v2", {"depth_multiplier": 1.4}),
-    "mobilenet_v3_large_075": ("mobilenet_v3_large", {"depth_multiplier": 0.75, **NARROW}),
-    "mobilenet_v3_small_075": ("mobilenet_v3_small", {"depth_multiplier": 0.75, **NARROW}),
-    "mobilenet_edgetpu_075": ("mobilenet_edgetpu", {"depth_multiplier": 0.75, **NARROW}),
-}
 
-
+@functools.cache
 def registered() -> dict:
     """Name of a golden -> the first model of the registry that it belongs to."""
     from zoo import registry
 
     specs = [registry.info(name) for name in registry.list_models()]
-    goldens = {spec.golden: spec for spec in reversed(specs) if spec.golden}
-    return {
-        golden: spec
-        for golden, spec in goldens.items()
-        if (GOLDENS / f"variables/{golden}.json.gz").exists()
-    }
+    return {spec.golden: spec for spec in reversed(specs) if spec.golden}
 
 
 def adapter(arch: str):
     """(adapter class, arguments) of a recorded network."""
-    arguments = {}
-    if arch in WIDTHS:
-        arch, arguments = WIDTHS[arch]
-    if arch not in CLASSES:
-        spec = registered()[arch]
-        return spec.load_adapter(), dict(spec.arguments)
-    module, name = CLASSES[arch].split(":")
-    return getattr(importlib.import_module(f"zoo.adapters.{module}"), name), arguments
+    spec = registered()[arch]
+    return spec.load_adapter(), dict(spec.arguments)
 
 
 def make(arch: str, image_shape=None, **arguments):
@@ -165,7 +109,7 @@ def pytest_generate_tests(metafunc):
         small = ("mobilenet_v1_025", "alexnet_v2", "inception_v1", "cifarnet", "lenet")
         archs = [
             pytest.param(arch, marks=() if arch in small else pytest.mark.slow)
-            for arch in dict.fromkeys((*CLASSES, *WIDTHS, *registered()))
+            for arch in registered()
         ]
         metafunc.parametrize("built", archs, indirect=True, scope="module")
     if "case" in metafunc.fixturenames:
