@@ -1,5 +1,5 @@
-"""The networks with other arguments and image sizes against TensorFlow 1.15.5 and tf_slim.nets:
-goldens/outputs/arguments.json, recorded by tools/record_arguments.py."""
+"""The networks with other arguments and image sizes against TensorFlow 1.15.5 and Slim's own code:
+goldens/outputs/arguments*.json, recorded by tools/record_arguments.py and record_mobilenets.py."""
 
 import json
 import zlib
