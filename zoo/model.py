@@ -28,7 +28,7 @@ class TF1Model(keras.Model):
         image_shape: (height, width, channels); None where a side is free.
         classifier_activation: "softmax", or None for logits.
         model_name: full name in the registry, such as "inception_v3.slim_2016_08_28".
-        preprocessing: kind of Slim's evaluation preprocessing: "inception" or "vgg".
+        preprocessing: kind of Slim's evaluation preprocessing, such as "inception" or "vgg".
         image_size: side in pixels that `preprocess` makes.
         label_offset: index of the first label in the outputs (1 where 0 is background).
         class_names: one name for each output; None for ImageNet's.

@@ -53,9 +53,8 @@ def test_the_head_at_any_size(arch, make, images, relative_difference):
 
 
 @pytest.mark.slow
-@each_network
-def test_without_classes_there_is_no_head(arch, adapter, build_in_graph):
-    cls, _ = adapter(arch)
+def test_without_classes_there_is_no_head(adapter, build_in_graph):
+    cls, _ = adapter("inception_v4")
     features, end_points = build_in_graph(cls(num_classes=0), 75, 75, 3)
     assert features.shape == (1, 1, 1, 1536) and features is end_points["global_pool"]
     assert not {"Logits", "AuxLogits"} & set(end_points)
@@ -79,10 +78,9 @@ def test_final_endpoint(arch, last, shape, adapter, build_in_graph):
 
 
 @pytest.mark.slow
-@each_network
 @pytest.mark.parametrize("size", [106, None])
-def test_sizes_without_auxiliary_logits(arch, size, adapter, build_in_graph):
-    cls, _ = adapter(arch)
+def test_sizes_without_auxiliary_logits(size, adapter, build_in_graph):
+    cls, _ = adapter("inception_v4")
     with pytest.raises(InputShapeError, match="create_aux_logits=False"):
         build_in_graph(cls(), size, size, 3)
 
