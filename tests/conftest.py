@@ -34,9 +34,14 @@ def save_as_tf1_does(network, image_shape, path, values=recipe.weights, extra=()
     v1 = tf.compat.v1
     with tf.Graph().as_default(), v1.Session() as session:
         network.forward(v1.placeholder(tf.float32, [1, *image_shape]))
-        for variable in v1.global_variables():
-            value = values(variable.op.name, tuple(variable.shape.as_list()))
-            session.run(variable.initializer, {variable.initializer.inputs[1]: value})
+        initializers = [variable.initializer for variable in v1.global_variables()]
+        given = {
+            variable.initializer.inputs[1]: values(
+                variable.op.name, tuple(variable.shape.as_list())
+            )
+            for variable in v1.global_variables()
+        }
+        session.run(initializers, given)  # in one run: each new one prunes the whole graph
         more = [v1.get_variable(name, initializer=array) for name, array in extra]
         session.run([variable.initializer for variable in more])
         return v1.train.Saver().save(session, str(path), write_meta_graph=False)

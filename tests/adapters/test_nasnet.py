@@ -61,9 +61,11 @@ def test_the_auxiliary_head_is_the_originals(arch, goldens):
         _, end_points = CLASSES[arch](create_aux_logits=True).forward(images, True)
         variables, losses = v1.global_variables(), v1.losses.get_regularization_losses()
         trainable = {v.op.name for v in v1.trainable_variables()}
-        for v in variables:
-            shape = tuple(v.shape.as_list())
-            v.load(recipe.weights(v.op.name, shape), session)
+        values = {
+            v.initializer.inputs[1]: recipe.weights(v.op.name, tuple(v.shape.as_list()))
+            for v in variables
+        }
+        session.run([v.initializer for v in variables], values)  # at once: each run costs a pass
         loss = session.run(tf.add_n(losses))
         updates = len(v1.get_collection(v1.GraphKeys.UPDATE_OPS))
     known = {name for name, *_ in recorded["variables"]}
