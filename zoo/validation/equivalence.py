@@ -137,9 +137,10 @@ def run_tf1_graph(
         placeholder = v1.placeholder(tf.float32, images.shape)
         logits, end_points = network.forward(placeholder)
         variables = v1.global_variables()
-        for variable in variables:
-            initializer = variable.initializer
-            session.run(initializer, {initializer.inputs[1]: value_of(variable.op.name)})
+        # In one run: each new choice of what to run prunes the whole graph anew.
+        given = {v.initializer.inputs[1]: value_of(v.op.name) for v in variables}
+        session.run([v.initializer for v in variables], given)
+        del given
         logits, end_points = session.run((logits, dict(end_points)), {placeholder: images})
     return logits, end_points, {v.op.name: tuple(v.shape.as_list()) for v in variables}
 
