@@ -233,8 +233,10 @@ def tf1_session(model: TF1Model, shape: Sequence[int]) -> Iterator[tuple[Predict
     # Outside of `as_default`, or the other ways would run in this graph too.
     with contextlib.closing(v1.Session(graph=graph)) as session:
         values = model.tf1_variables
-        for name, initializer in initializers.items():
-            session.run(initializer, {initializer.inputs[1]: values[name].numpy()})
+        # In one run: each new choice of what to run prunes the whole graph anew.
+        given = {op.inputs[1]: values[name].numpy() for name, op in initializers.items()}
+        session.run(list(initializers.values()), given)
+        del given
         yield lambda images: session.run(probabilities, {placeholder: images}), graph
 
 
