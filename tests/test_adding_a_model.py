@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import keras
+import networks
 import numpy as np
 import pytest
 import recipe
@@ -32,13 +33,9 @@ def load_file(path, name):
 
 
 @pytest.fixture(scope="module")
-def adapter_tests():
-    """tests/adapters/conftest.py and test_goldens.py."""
-    folder = HERE / "adapters"
-    return tuple(
-        load_file(folder / f"{name}.py", f"adapters_{name}")
-        for name in ("conftest", "test_goldens")
-    )
+def golden_tests():
+    """tests/adapters/test_goldens.py."""
+    return load_file(HERE / "adapters" / "test_goldens.py", "adapters_test_goldens")
 
 
 @pytest.fixture(scope="module")
@@ -61,43 +58,40 @@ def added(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def built(added, adapter_tests):
-    shared, _ = adapter_tests
+def built(added):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shared, "GOLDENS", added / "goldens")
-        assert list(shared.registered()) == ["fleabane"]
-        yield shared.Built("fleabane")
+        patch.setattr(networks, "GOLDENS", added / "goldens")
+        assert list(networks.registered()) == ["fleabane"]
+        yield networks.Built("fleabane")
 
 
 def test_the_golden_was_recorded_of_the_documents_code():
     assert (ADDED / "fleabane.py").read_text() == ORIGINAL
 
 
-def test_it_passes_the_tests_of_every_golden(built, adapter_tests):
-    shared, tests = adapter_tests
+def test_it_passes_the_tests_of_every_golden(built, golden_tests):
     helpers = {
         "built": built,
-        "relative_difference": shared.relative_difference,
-        "samples": shared.samples,
+        "relative_difference": networks.relative_difference,
+        "samples": networks.samples,
     }
     run = []
-    for name, test in vars(tests).items():
+    for name, test in vars(golden_tests).items():
         if name.startswith("test_"):
             test(**{argument: helpers[argument] for argument in inspect.signature(test).parameters})
             run.append(name)
     assert {"test_logits", "test_variables_have_the_names_shapes_flags_and_order"} <= set(run)
 
 
-def test_a_wrong_copy_does_not_pass(added, built, adapter_tests):
+def test_a_wrong_copy_does_not_pass(added, built, golden_tests):
     """The golden's tests can fail: another stride, another name, another default."""
-    _, tests = adapter_tests
     wrong = {
-        "stride=2": ("stride=3", tests.test_end_points_have_the_names_shapes_and_order),
+        "stride=2": ("stride=3", golden_tests.test_end_points_have_the_names_shapes_and_order),
         '"Conv_2")\n': (
             '"Conv_two")\n',
-            tests.test_variables_have_the_names_shapes_flags_and_order,
+            golden_tests.test_variables_have_the_names_shapes_flags_and_order,
         ),
-        "0.0005": ("0.0004", tests.test_defaults_are_the_originals),
+        "0.0005": ("0.0004", golden_tests.test_defaults_are_the_originals),
     }
     for right, (changed, test) in wrong.items():
         assert ORIGINAL.count(right) == 1

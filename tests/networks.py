@@ -1,0 +1,84 @@
+"""The recorded networks by name: what TensorFlow 1.15.5 said of each, and the network itself with
+the recipe's weights."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import recipe
+
+GOLDENS = Path(__file__).parent / "goldens"
+
+
+def registered() -> dict:
+    """Name of a golden -> the first model of the registry that it belongs to."""
+    from zoo import registry
+
+    specs = [registry.info(name) for name in registry.list_models()]
+    return {spec.golden: spec for spec in reversed(specs) if spec.golden}
+
+
+def adapter(arch: str):
+    """(adapter class, arguments) of a recorded network."""
+    spec = registered()[arch]
+    return spec.load_adapter(), dict(spec.arguments)
+
+
+def make(arch: str, image_shape=None, **arguments):
+    """The network built for images (2, *image_shape), or as recorded, with the recipe's weights."""
+    from zoo.shim import skip_initializers, tf1_variables
+
+    cls, defaults = adapter(arch)
+    network = cls(**{**defaults, **arguments})
+    shape = recorded_variables(arch)["input_shape"] if image_shape is None else (2, *image_shape)
+    with skip_initializers():
+        network(np.zeros(shape, np.float32))
+    for name, variable in tf1_variables(network).items():
+        variable.assign(recipe.weights(name, tuple(variable.shape)))
+    return network
+
+
+def samples(array) -> np.ndarray:
+    """64 values of an array, at the places that the recording took."""
+    array = np.asarray(array)
+    return array.ravel()[np.random.RandomState(1).choice(array.size, 64)]
+
+
+def relative_difference(got, expected, scale=None) -> float:
+    """The largest difference, in units of the largest expected value."""
+    scale = np.abs(expected).max() if scale is None else scale
+    return float(np.abs(np.asarray(got) - expected).max() / scale)
+
+
+def recorded_variables(arch: str) -> dict:
+    """goldens/variables: names, shapes, end points, defaults of one network."""
+    return json.loads(gzip.decompress((GOLDENS / f"variables/{arch}.json.gz").read_bytes()))
+
+
+def recorded_cases() -> list[dict]:
+    """goldens/outputs/arguments*.json: results for other arguments and image sizes."""
+    files = sorted((GOLDENS / "outputs").glob("arguments*.json"))
+    return [case for file in files for case in json.loads(file.read_text())]
+
+
+class Built:
+    """A network with its default arguments, its results, and what was recorded of it."""
+
+    def __init__(self, arch: str) -> None:
+        self.arch = arch
+        self.recorded = recorded_variables(arch)
+        self.network = make(arch, tuple(self.recorded["input_shape"][1:]))
+        images = recipe.images(self.recorded["input_shape"])
+        self.logits = np.asarray(self.network(images))
+        self.end_points = self.network.end_points(images)
+
+    @property
+    def outputs(self):
+        path = GOLDENS / f"outputs/{self.arch}.npz"
+        if not path.exists():  # some widths: only their variables were recorded
+            pytest.skip("no outputs were recorded")
+        return np.load(path)
