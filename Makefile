@@ -7,7 +7,7 @@ BIN := .venv/bin
 demo: .venv/installed
 	$(BIN)/python examples/demo.py
 
-test: lint
+test: lint .venv/peers
 	$(BIN)/python -m pytest
 
 lint: .venv/installed
@@ -25,4 +25,12 @@ clean:
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+# Not for the demo. PyTorch's own index has the build for CPUs; where that is out of reach, pip's
+# usual places serve.
+.venv/peers: .venv/installed
+	-$(BIN)/python -m pip install --quiet --retries 1 --timeout 20 --no-deps \
+		--index-url https://download.pytorch.org/whl/cpu torch==2.13.0
+	$(BIN)/python -m pip install --quiet --editable '.[peers]'
 	touch $@
