@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zoo import checkpoints, hub, identification, registry
 from zoo.adopting import adopting
 from zoo.errors import ArgumentError, CheckpointMismatchError, nearest_names
 from zoo.model import TF1Model, has_classifier, stops_early
 from zoo.shim import TF1Network, run_skipped_initializers, skip_initializers, tf1_variables
+
+if TYPE_CHECKING:
+    from zoo.training.optimizers import TF1Optimizer
 
 logger = logging.getLogger("zoo")
 
@@ -34,6 +38,7 @@ def load(
     name_map: checkpoints.NameMap | None = None,
     allow_missing: Sequence[str] = (),
     allow_unexpected: Sequence[str] = (),
+    resume: bool | TF1Optimizer = False,
     offline: bool | None = None,
     progress: Callable[[int, int, str], None] | None = None,
     **arguments,
@@ -59,6 +64,10 @@ def load(
         allow_missing: scopes or regular expressions of network variables that the
             checkpoint need not have; they start from random values.
         allow_unexpected: the same for names in the checkpoint that the network lacks.
+        resume: go on training where TF1 stopped: the model is compiled with the checkpoint's
+            optimizer, its slots, moving averages and global_step. True gives it the settings
+            that Slim's script has by default; an optimizer of `zoo.training.optimizers` has
+            one's own. `zoo.training.resuming` says which loss.
         offline: use the cache alone; None leaves it to ZOO_OFFLINE.
         progress: called as (done, total, name) while variables are read.
         **arguments: the original function's own, by their names: `dropout_keep_prob`,
@@ -100,19 +109,37 @@ def load(
         )
     uninitialized = set(tf1_variables(network))
     path, surplus = _find_checkpoint(spec, tf1_ckpt, weights, offline)
-    if path is not None:
-        with checkpoints.open_checkpoint(path) as checkpoint:
-            model.load_report = fill(
-                network,
-                checkpoint,
-                name_map=name_map or checkpoints.NameMap(),
-                allow_missing=allow_missing,
-                allow_unexpected=[*allow_unexpected, *surplus, *_scopes_left_out(network)],
-                new_head=num_classes is not None,
-                progress=progress,
+    if path is None:
+        if resume:
+            raise ArgumentError(
+                "There is no training to resume without a checkpoint.",
+                next_step="pass the training directory as tf1_ckpt=.",
             )
+        run_skipped_initializers(network, sorted(uninitialized))
+        return model
+    with checkpoints.open_checkpoint(path) as checkpoint:
+        model.load_report = fill(
+            network,
+            checkpoint,
+            name_map=name_map or checkpoints.NameMap(),
+            allow_missing=allow_missing,
+            allow_unexpected=[*allow_unexpected, *surplus, *_scopes_left_out(network)],
+            new_head=num_classes is not None,
+            progress=progress,
+        )
         uninitialized -= set(model.load_report.loaded)
-    run_skipped_initializers(network, sorted(uninitialized))
+        run_skipped_initializers(network, sorted(uninitialized))
+        if resume:
+            from zoo.training.resuming import resume_training  # which stands on this module
+
+            resume_training(
+                model,
+                checkpoint,
+                model.load_report.loaded,
+                resume,
+                from_logits=classifier_activation is None,
+                allow_missing=allow_missing,
+            )
     return model
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import keras
 
-from zoo import checkpoints
+from zoo import checkpoints, hub
 from zoo.adopting import adopting
 from zoo.errors import ArgumentError, nearest_names
 from zoo.shim import (
@@ -18,6 +19,9 @@ from zoo.shim import (
     tf1_variables,
     track_tf1_style_variables,
 )
+
+if TYPE_CHECKING:
+    from zoo.training.optimizers import TF1Optimizer
 
 _TRAINING_ARGUMENTS = ("is_training", "training", "train")
 
@@ -30,6 +34,7 @@ def wrap(
     name_map: checkpoints.NameMap | None = None,
     allow_missing: Sequence[str] = (),
     allow_unexpected: Sequence[str] = (),
+    resume: bool | TF1Optimizer = False,
     dtype: str | None = None,
     name: str | None = None,
     **arguments,
@@ -45,6 +50,8 @@ def wrap(
         tf1_ckpt: a checkpoint in any form that `zoo.open_checkpoint` reads; None for the
             initial values that the function's initializers draw.
         name_map, allow_missing, allow_unexpected: as in `zoo.load`.
+        resume: go on training where TF1 stopped, as in `zoo.load`; the model's output is taken
+            for the logits of a classifier.
         dtype: a Keras dtype policy.
         name: the model's name; the function's by default.
         **arguments: further arguments of the function, by name.
@@ -68,17 +75,28 @@ def wrap(
     with skip_initializers():
         model = keras.Model(inputs, layer(inputs), name=name or _name(function))
     variables = tf1_variables(layer)
-    loaded = {}
-    if tf1_ckpt is not None:
+    if tf1_ckpt is None:
+        if resume:
+            raise ArgumentError(
+                "There is no training to resume without a checkpoint.",
+                next_step="pass the training directory as tf1_ckpt=.",
+            )
+        run_skipped_initializers(layer, list(variables))
+        return model
+    with checkpoints.open_checkpoint(tf1_ckpt) as checkpoint:
         loaded = checkpoints.load(
-            tf1_ckpt,
+            checkpoint,
             adopting(variables),
             name_map,
             allow_missing=allow_missing,
             allow_unexpected=allow_unexpected,
             verify=False,
         ).loaded
-    run_skipped_initializers(layer, [name for name in variables if name not in loaded])
+        run_skipped_initializers(layer, [name for name in variables if name not in loaded])
+        if resume:
+            from zoo.training.resuming import resume_training  # which stands on this module
+
+            resume_training(model, checkpoint, loaded, resume, allow_missing=allow_missing)
     return model
 
 
