@@ -20,7 +20,7 @@ _HOME = {
     "list_models": "zoo.registry",
     "load": "zoo.loading",
     "load_model": "zoo.model",
-    "open_checkpoint": "zoo.checkpoints",
+    "open_checkpoint": "zoo.hub",
     "register": "zoo.registry",
     "verify": "zoo.validation",
     "wrap": "zoo.wrapping",

@@ -29,6 +29,7 @@ def load(
     name: str,
     *,
     tf1_ckpt: str | Path | None = None,
+    source: str | None = None,
     weights: str | None = "published",
     num_classes: int | None = None,
     input_shape: tuple[int | None, ...] | None = None,
@@ -48,7 +49,10 @@ def load(
     Args:
         name: a registered name, such as "inception_v3", an alias, or a name with the tag
             of one of its checkpoints, "inception_v3.slim_2016_08_28".
-        tf1_ckpt: a checkpoint of one's own, in any form that `zoo.open_checkpoint` reads.
+        tf1_ckpt: a checkpoint of one's own, in any form that `zoo.open_checkpoint` reads: a
+            path, or an address as in `source`.
+        source: another place to take the checkpoint from: "hf://owner/repo[@revision][/file]",
+            "https://...", "file://..." or a path.
         weights: "published" for the published checkpoint (fetched, verified and cached);
             None for random initial values, as the network's TF1 initializers draw them.
         num_classes: a head of that many classes. Where the checkpoint's head has another
@@ -82,7 +86,7 @@ def load(
         ArgumentError: the network takes no such argument or value.
         CheckpointNotFoundError, CheckpointFormatError: the checkpoint cannot be read.
         CheckpointMismatchError: it is not this network's; says which one it fits.
-        DownloadError: no source of the published checkpoint could be reached.
+        DownloadError: the checkpoint could not be fetched from any of its sources.
 
     Example:
         >>> model = zoo.load("resnet_v2_50", num_classes=10, dropout_keep_prob=0.5)
@@ -94,13 +98,20 @@ def load(
             received=repr(weights),
             next_step="pass a checkpoint of your own as tf1_ckpt=.",
         )
+    if source is not None and tf1_ckpt is not None:
+        raise ArgumentError(
+            "source and tf1_ckpt both name a checkpoint.",
+            received=f"source={source!r}, tf1_ckpt={str(tf1_ckpt)!r}",
+            next_step="pass one of them.",
+        )
+    own = source if source is not None else tf1_ckpt
     network = make_network(spec, num_classes, input_shape, dtype, arguments)
     with skip_initializers():
         model = TF1Model(
             network,
             input_shape or spec.image_shape,
             classifier_activation=classifier_activation,
-            model_name=_model_name(spec, published=tf1_ckpt is None and weights is not None),
+            model_name=_model_name(spec, published=own is None and weights is not None),
             preprocessing=spec.preprocessing,
             image_size=_preprocessed_size(spec, input_shape),
             label_offset=0 if class_names else spec.label_offset,
@@ -108,7 +119,7 @@ def load(
             name=spec.name.replace(".", "_"),
         )
     uninitialized = set(tf1_variables(network))
-    path, surplus = _find_checkpoint(spec, tf1_ckpt, weights, offline)
+    path, surplus = _find_checkpoint(spec, own, weights, offline)
     if path is None:
         if resume:
             raise ArgumentError(
@@ -229,10 +240,10 @@ def _scopes_left_out(network: TF1Network) -> list[str]:
     return [] if has_classifier(network) else [*network.head, *network.auxiliary]
 
 
-def _find_checkpoint(spec, tf1_ckpt, weights, offline) -> tuple[str | Path | None, Sequence[str]]:
+def _find_checkpoint(spec, own, weights, offline) -> tuple[str | Path | None, Sequence[str]]:
     """Path of the checkpoint, if any, and the scopes in it that are not the network's."""
-    if tf1_ckpt is not None:
-        return tf1_ckpt, ()
+    if own is not None:
+        return hub.local_path(own, offline=offline), ()
     if weights is None:
         return None, ()
     if spec.checkpoint is None:

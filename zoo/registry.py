@@ -31,6 +31,7 @@ SOURCE_KINDS: dict[str, dict[str, bool]] = {
     "https": {"url": True, "mirrors": False},
     "wheel": {"package": True, "version": True},
     "file": {"path": True},
+    "hf": {"repo": True, "file": True, "revision": False},
 }
 
 
@@ -64,8 +65,9 @@ class SourceSpec:
     """One place that a checkpoint can be had from.
 
     Attributes:
-        kind: https, wheel, file, or a kind added by `zoo.hub.register_source`.
-        options: what the kind needs: url and mirrors, package and version, path.
+        kind: https, wheel, file, hf, or a kind added by `zoo.hub.register_source`.
+        options: what the kind needs: url and mirrors; package and version; path; repo, file and
+            revision on the Hugging Face Hub.
         member: the checkpoint's name inside the archive; None if the file is the checkpoint,
             or the archive holds just one.
         size: bytes of the file that the source gives, if known.
@@ -399,6 +401,8 @@ def _read_source(row: _Row) -> SourceSpec:
         _check_urls(row, options, digest)
     if kind == "wheel":
         _check_wheel(row, options, member)
+    if kind == "hf" and not re.fullmatch(r"[\w.\-]+/[\w.\-]+", options["repo"], re.ASCII):
+        raise row.error("this is no repository", "repo", options["repo"], "owner/name")
     return SourceSpec(kind, options, member, size, algorithm, digest, surplus)
 
 

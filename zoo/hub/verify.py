@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from zoo.errors import HashMismatchError
 
 _CHUNK = 1 << 20
+
+GIT_BLOB = "git-blob"  # git's own name of a file: SHA-1 of "blob", its size and its content
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Expected:
 
     Attributes:
         size: in bytes.
-        algorithm, digest: a hash by its hashlib name, and its lower-case hex digest.
+        algorithm, digest: a hash by its hashlib name, or GIT_BLOB, and its lower-case hex digest.
         first_use: where the record is kept, if the digest is not a published one but was
             recorded when the file was first fetched.
     """
@@ -75,11 +78,18 @@ class Expected:
 
 def fingerprint_of(path: Path, algorithm: str | None = None) -> Fingerprint:
     """Size, sha256 and, if another is named, one more hash of a file."""
-    hashers = {name: hashlib.new(name) for name in {"sha256", algorithm or "sha256"}}
     size = 0
     with open(path, "rb") as file:
+        length = os.fstat(file.fileno()).st_size
+        hashers = {name: _hasher(name, length) for name in {"sha256", algorithm or "sha256"}}
         while chunk := file.read(_CHUNK):
             size += len(chunk)
             for hasher in hashers.values():
                 hasher.update(chunk)
     return Fingerprint(size, {name: hasher.hexdigest() for name, hasher in hashers.items()})
+
+
+def _hasher(algorithm: str, length: int):
+    if algorithm == GIT_BLOB:
+        return hashlib.sha1(b"blob %d\0" % length, usedforsecurity=False)
+    return hashlib.new(algorithm)
