@@ -59,8 +59,8 @@ class TF1Optimizer(keras.optimizers.Optimizer):
         self.moving_average_decay = moving_average_decay
         self._slots: list[list[keras.Variable]] = []
         self._averages: list[keras.Variable] = []
-        self._further_averages: list[keras.Variable] = []
-        self._further_averaged: list[keras.Variable] = []
+        # Past __setattr__, which would make them the optimizer's own, as its files have them.
+        self.__dict__["_further"] = []
 
     def build(self, variables: list[keras.Variable]) -> None:
         """Makes slots and moving averages, with the initial values that TF1 gives them."""
@@ -79,12 +79,14 @@ class TF1Optimizer(keras.optimizers.Optimizer):
 
         A `.keras` file does not keep them; a TF1 checkpoint does (`zoo.checkpoints.write`).
         """
-        self._further_averaged = list(variables)
-        self._further_averages = [self._average_of(one) for one in self._further_averaged]
+        self._further.extend(
+            (keras.Variable(v, dtype=v.dtype, trainable=False, aggregation="mean"), v)
+            for v in variables
+        )
 
     def state_of(self, variables: Mapping[str, keras.Variable]) -> dict[str, keras.Variable]:
         """Name in a TF1 checkpoint -> slot or moving average, for variables by their TF1 names."""
-        averages = dict(zip(map(id, self._further_averaged), self._further_averages, strict=True))
+        averages = {id(variable): average for average, variable in self._further}
         state = {}
         for name, variable in variables.items():
             index = self._trainable_variables_indices.get(self._var_key(variable))
@@ -111,7 +113,7 @@ class TF1Optimizer(keras.optimizers.Optimizer):
 
     def apply(self, grads, trainable_variables=None) -> None:
         super().apply(grads, trainable_variables)
-        for average, variable in zip(self._further_averages, self._further_averaged, strict=True):
+        for average, variable in self._further:
             self._move(average, variable, self.iterations)
 
     def get_config(self) -> dict:
@@ -280,7 +282,8 @@ class Adam(TF1Optimizer):
                 "The powers in the checkpoint are not those of Adam's betas.",
                 received=f"beta1={self.beta1}, beta2={self.beta2} for "
                 f"beta1_power={beta1_power:.6g}, beta2_power={beta2_power:.6g}",
-                next_step="pass resume=zoo.training.Adam(beta1=, beta2=) with those that TF1 had.",
+                next_step="pass resume=zoo.training.optimizers.Adam(...) with the betas that "
+                "TF1 was given.",
             )
         # Powers that have vanished are those of an old optimizer, of whatever age.
         exponent = exponents[0] if exponents else _OLD

@@ -9,7 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 import keras
 
 from zoo.checkpoints import Checkpoint, classify
-from zoo.checkpoints.names import GLOBAL_STEP, MOVING_AVERAGE, OPTIMIZER_SLOT, SHADOW, in_scopes
+from zoo.checkpoints.names import (
+    AUXILIARY,
+    GLOBAL_STEP,
+    MOVING_AVERAGE,
+    OPTIMIZER_SLOT,
+    SHADOW,
+    in_scopes,
+)
 from zoo.errors import ArgumentError, CheckpointMismatchError
 from zoo.shim import tf1_variables
 from zoo.training.optimizers import (
@@ -88,6 +95,13 @@ def resume_training(
     optimizer.iterations.assign(step)
     if isinstance(optimizer, Adam):
         optimizer.set_powers(*(_power(checkpoint, roles, name) for name in _POWERS))
+    auxiliary = [name for name, role in classify(loaded).items() if role == AUXILIARY]
+    if auxiliary:
+        logger.warning(
+            "The compiled loss leaves out that of the auxiliary logits, which Slim's script adds "
+            "with weight 0.4: %s, ... train by weight decay alone.",
+            auxiliary[0],
+        )
     model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits))
     if resume is True:
         logger.warning(
@@ -244,12 +258,12 @@ def _only(checkpoint: Checkpoint, what: str, names: list[str]) -> str | None:
 def _described(optimizer: TF1Optimizer) -> str:
     inherited = set(keras.optimizers.Optimizer(0.0).get_config()) - {"learning_rate"}
     settings = {k: v for k, v in optimizer.get_config().items() if k not in inherited}
-    shown = ", ".join(
-        f"{k}={float(f'{v:.6g}') if isinstance(v, float) else v}"
-        for k, v in settings.items()
-        if v is not None
-    )
-    return f"{type(optimizer).__name__}({shown})"
+    shown = [f"{name}={_rounded(value)}" for name, value in settings.items() if value is not None]
+    return f"{type(optimizer).__name__}({', '.join(shown)})"
+
+
+def _rounded(value):
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _all_kinds() -> Iterable[type[TF1Optimizer]]:
