@@ -53,7 +53,7 @@ def identify(checkpoint: Checkpoint) -> list[Fit]:
     """
     shapes = {name: tuple(checkpoint.shape(name)) for name in checkpoint.names()}
     fits = []
-    for specs in _architectures().values():
+    for specs in architectures():
         adapter = specs[0].load_adapter()
         outer = _outer_scope(shapes, adapter.scope or adapter.landmark)
         if outer is not None:
@@ -87,7 +87,7 @@ def explain(
 
 
 def _fit(specs, adapter, shapes: dict, outer: str) -> Fit:
-    wanted = _variable_shapes(specs[0].name)
+    wanted = variable_shapes(specs[0].name)
     prefix = f"{outer}/" if outer else ""
     there = {name: shapes.get(prefix + name) for name in wanted}
     num_classes = _classes_of_head(wanted, there, adapter.head)
@@ -113,14 +113,18 @@ def _classes_of_head(wanted: dict, there: dict, head: tuple[str, ...]) -> int | 
     return None
 
 
-def _architectures() -> dict[tuple, list]:
-    """Registered models by architecture: the same adapter with the same arguments."""
+def architecture(spec: registry.ModelSpec) -> tuple:
+    """What models of one architecture have in common: the adapter and its arguments."""
+    return spec.adapter, json.dumps(dict(spec.arguments), sort_keys=True, default=str)
+
+
+def architectures() -> list[list[registry.ModelSpec]]:
+    """The registered models, grouped by architecture."""
     groups: dict[tuple, list] = {}
     for name in registry.list_models():
         spec = registry.info(name)
-        key = (spec.adapter, json.dumps(dict(spec.arguments), sort_keys=True, default=str))
-        groups.setdefault(key, []).append(spec)
-    return groups
+        groups.setdefault(architecture(spec), []).append(spec)
+    return list(groups.values())
 
 
 def _outer_scope(names, scope: str) -> str | None:
@@ -140,13 +144,18 @@ def _is_architecture_of(network: TF1Network, fit: Fit) -> bool:
 
 
 @functools.lru_cache(maxsize=8)
-def _variable_shapes(name: str) -> dict[str, tuple[int, ...]]:
+def variable_shapes(name: str) -> dict[str, tuple[int, ...]]:
+    """TF1 name -> shape of every variable of a registered model, in the order it makes them."""
     spec = registry.info(name)
     adapter = spec.load_adapter()
     network = adapter(**{"num_classes": spec.num_classes, **spec.arguments})
-    with tf.Graph().as_default():
+    made = []
+
+    def noting(next_creator, **kwargs):
+        # Out of TensorFlow's collections, which it goes through anew for each further variable.
+        made.append(next_creator(**{**kwargs, "collections": []}))
+        return made[-1]
+
+    with tf.Graph().as_default(), tf.variable_creator_scope(noting):
         network.forward(tf.compat.v1.placeholder(tf.float32, [1, *spec.image_shape]))
-        return {
-            variable.op.name: tuple(variable.shape.as_list())
-            for variable in tf.compat.v1.global_variables()
-        }
+        return {variable.op.name: tuple(variable.shape.as_list()) for variable in made}
