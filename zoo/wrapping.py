@@ -113,12 +113,18 @@ class TF1Function(TF1Layer):
 
     @track_tf1_style_variables
     def call(self, inputs, training=False):
+        outputs, _ = self.forward(inputs, training)
+        return outputs
+
+    def forward(self, inputs, training: bool = False):
+        """The function itself, undecorated: (outputs, end points) in the current graph, as
+        `TF1Network.forward`."""
         arguments = dict(self.arguments)
         if self._training_argument is not None:
             arguments[self._training_argument] = bool(training)
         outputs = self.function(inputs, **arguments)
         is_slims = isinstance(outputs, tuple) and len(outputs) == 2 and isinstance(outputs[1], dict)
-        return outputs[0] if is_slims else outputs
+        return outputs if is_slims else (outputs, {})
 
     def get_config(self) -> dict:
         function = keras.saving.serialize_keras_object(self.function)

@@ -5,8 +5,9 @@
 
     report = load("inception_v3.ckpt", variables, NameMap(moving_average=True))
     write_checkpoint("out/model.ckpt", variables)
+    write(model, "out/model.ckpt")
 
-Nothing here needs TensorFlow: the files are read and written as they are defined.
+Nothing here but `write` needs TensorFlow: files are read and written as they are defined.
 """
 
 from zoo.checkpoints.assignment import LoadReport, assign, load
@@ -14,7 +15,7 @@ from zoo.checkpoints.checkpoint import Checkpoint
 from zoo.checkpoints.matching import Match, match
 from zoo.checkpoints.names import NameMap, classify
 from zoo.checkpoints.opening import open_checkpoint
-from zoo.checkpoints.writing import write_checkpoint
+from zoo.checkpoints.writing import write, write_checkpoint
 
 __all__ = [
     "Checkpoint",
@@ -26,5 +27,6 @@ __all__ = [
     "load",
     "match",
     "open_checkpoint",
+    "write",
     "write_checkpoint",
 ]

@@ -18,6 +18,37 @@ from zoo.checkpoints.sstable import write_table
 from zoo.errors import ArgumentError
 
 
+def write(model, path: str | os.PathLike, *, training_state: bool = True) -> None:
+    """Writes a model's TF1 variables as the V2 checkpoint that TensorFlow 1 restores them from.
+
+    The original code restores it with `tf.train.Saver`, for inference or to train on.
+
+    Args:
+        model: a Keras model or layer of zoo's: what `zoo.load` and `zoo.wrap` return, fine-tuned
+            or not.
+        path: the prefix, as for `write_checkpoint`.
+        training_state: if the model is compiled with an optimizer of `zoo.training.optimizers`,
+            writes global_step, slots and moving averages too.
+
+    Raises:
+        ArgumentError: the model has no TF1 variables.
+    """
+    from zoo.shim import tf1_variables
+
+    variables = tf1_variables(model)
+    if not variables:
+        raise ArgumentError(
+            "The model has no TF1 variables, whose names a TF1 checkpoint needs.",
+            received=f"{type(model).__name__} {getattr(model, 'name', '')!r}",
+            accepted="what zoo.load and zoo.wrap return, or layers of zoo.shim that were called",
+            next_step="write_checkpoint writes arrays under names that you give.",
+        )
+    optimizer = getattr(model, "optimizer", None) if training_state else None
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # under mixed_float16
+    state_of = getattr(optimizer, "checkpoint_state", lambda _: {})
+    write_checkpoint(path, {**variables, **state_of(variables)})
+
+
 def write_checkpoint(
     path: str | os.PathLike, arrays: Mapping[str, object], format: str = "v2"
 ) -> None:
@@ -69,7 +100,7 @@ def _array(name: str, value: object) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def _replacing(*paths: str) -> Iterator[list[str]]:
+def replacing(*paths: str) -> Iterator[list[str]]:
     """Temporary names beside the paths, which take the paths' places once all are complete."""
     temporary: list[str] = []
     try:
@@ -93,7 +124,7 @@ def _write_v2(prefix: str, arrays: Mapping[str, object]) -> None:
     """Data first, index last: a V2 checkpoint exists once its index does."""
     entries: dict[bytes, bytes] = {b"": encode_header(1)}
     paths = f"{prefix}.data-00000-of-00001", f"{prefix}.index"
-    with _replacing(*paths) as (data_path, index_path):
+    with replacing(*paths) as (data_path, index_path):
         offset = 0
         with Path(data_path).open("wb") as data:
             for key, name in sorted((name.encode(), name) for name in arrays):
@@ -117,7 +148,7 @@ def _write_v2(prefix: str, arrays: Mapping[str, object]) -> None:
 
 
 def _write_npz(path: str, arrays: Mapping[str, object]) -> None:
-    with _replacing(path) as (temporary,), zipfile.ZipFile(temporary, "w") as archive:
+    with replacing(path) as (temporary,), zipfile.ZipFile(temporary, "w") as archive:
         for name in sorted(arrays):
             array = _array(name, arrays[name])
             _check_portable(name, array, "npz")
@@ -137,5 +168,5 @@ def _check_portable(name: str, array: np.ndarray, format: str) -> None:
 def _write_safetensors(path: str, arrays: Mapping[str, object]) -> None:
     from safetensors.numpy import save_file
 
-    with _replacing(path) as (temporary,):
+    with replacing(path) as (temporary,):
         save_file({name: _array(name, arrays[name]) for name in sorted(arrays)}, temporary)

@@ -99,6 +99,10 @@ class TF1Optimizer(keras.optimizers.Optimizer):
                 state[f"{name}/{SHADOW}"] = averages[id(variable)]
         return state
 
+    def checkpoint_state(self, variables: Mapping[str, keras.Variable]) -> dict[str, object]:
+        """All that a TF1 checkpoint holds of an optimizer, global_step too, by its names."""
+        return {**self.state_of(variables), "global_step": np.int64(self.iterations)}
+
     def update_step(self, gradient, variable, learning_rate) -> None:
         index = self._get_variable_index(variable)
         rate = ops.cast(learning_rate, variable.dtype)
@@ -259,6 +263,11 @@ class Adam(TF1Optimizer):
         power1, power2 = (ops.cast(power, variable.dtype) for power in self.powers())
         rate = rate * ops.sqrt(1 - power2) / (1 - power1)
         self.assign_sub(variable, rate * mean / (ops.sqrt(square) + self.epsilon))
+
+    def checkpoint_state(self, variables: Mapping[str, keras.Variable]) -> dict[str, object]:
+        powers = zip(("beta1_power", "beta2_power"), self.powers(), strict=True)
+        own = {name: np.float32(power) for name, power in powers}
+        return {**super().checkpoint_state(variables), **own}
 
     def powers(self) -> tuple:
         """beta1_power and beta2_power, TF1's variables of these names, as scalars."""

@@ -1,0 +1,97 @@
+"""`zoo export`: a model in the form that another program runs."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from zoo import registry
+from zoo.cli import output
+from zoo.cli.info import complete_name
+from zoo.cli.loading import Ckpt, NumClasses, StripScope, load_arguments
+from zoo.cli.progress import variables_bar, working
+from zoo.cli.startup import import_tensorflow
+from zoo.errors import CheckpointFormatError, CheckpointNotFoundError
+
+if TYPE_CHECKING:
+    import keras
+
+
+class Form(str, Enum):
+    tf1 = "tf1"
+
+
+def export(
+    context: typer.Context,
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|FILE",
+            help="A registered model, or a .keras file that one was saved to.",
+            autocompletion=complete_name,
+        ),
+    ],
+    to: Annotated[
+        Form, typer.Option("--to", help="tf1: a training directory for TensorFlow 1.15.")
+    ],
+    out: Annotated[str, typer.Option("--out", metavar="PATH", help="Folder to write to.")],
+    meta_graph: Annotated[
+        bool, typer.Option("--meta", help="tf1: also the MetaGraph, for import_meta_graph.")
+    ] = False,
+    frozen: Annotated[
+        bool, typer.Option("--frozen", help="tf1: also frozen.pb, variables as constants.")
+    ] = False,
+    ckpt: Ckpt = None,
+    num_classes: NumClasses = None,
+    strip_scope: StripScope = None,
+) -> None:
+    """Write a model for another program.
+
+    The files' paths are printed, one a line.
+    """
+    is_file = model.endswith(".keras")
+    if is_file and (ckpt, num_classes, strip_scope) != (None, None, None):
+        raise typer.BadParameter("a .keras file has its own weights: no --ckpt and the like.")
+    if (meta_graph or frozen) and to is not Form.tf1:
+        raise typer.BadParameter("--meta and --frozen go with --to tf1.")
+    if not is_file:
+        registry.info(model)
+    import_tensorflow(debug=context.obj)
+    loaded = (
+        _saved(Path(model).expanduser())
+        if is_file
+        else _named(model, ckpt, num_classes, strip_scope)
+    )
+    folder = Path(out).expanduser()
+    from zoo.export import to_tf1
+
+    with working("Writing"):
+        files = to_tf1(loaded, folder, meta_graph=meta_graph, frozen=frozen)
+    for file in files:
+        output.echo(str(file))
+
+
+def _named(name: str, ckpt: str | None, num_classes: int | None, strip_scope: str | None):
+    from zoo.loading import load
+
+    with variables_bar() as progress:
+        return load(name, progress=progress, **load_arguments(ckpt, num_classes, strip_scope))
+
+
+def _saved(path: Path) -> keras.Model:
+    from zoo.model import load_model
+
+    if not path.is_file():
+        raise CheckpointNotFoundError(f"There is no file {path}.", next_step="Check the path.")
+    try:
+        return load_model(path)
+    except (TypeError, ValueError, OSError, KeyError) as error:  # as Keras says: no such class, ...
+        raise CheckpointFormatError(
+            f"{path} cannot be loaded as a Keras model of zoo's.",
+            received=f"{type(error).__name__}: {str(error).splitlines()[0]}",
+            next_step="A wrapped function of your own is known to Python alone: export it there, "
+            "with zoo.export.",
+        ) from error
