@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
+from hub_server import HubServer
 
 from zoo.registry import CheckpointSpec, SourceSpec
 
@@ -134,6 +135,7 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("ZOO_CACHE", str(folder))
     for name in (
         "ZOO_OFFLINE",
+        "ZOO_MIRROR",
         "HF_HUB_OFFLINE",
         "PIP_INDEX_URL",
         "UV_INDEX_URL",
@@ -141,7 +143,23 @@ def cache(tmp_path, monkeypatch):
     ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("zoo.hub.download.BACKOFF", 0.01)
+    monkeypatch.setattr("zoo.hub.mirror.config_path", lambda: tmp_path / "config.yaml")
     return folder
+
+
+@pytest.fixture
+def the_hub(monkeypatch, tmp_path):
+    """A Hub of the test's own, which this process and those that it starts take for the Hub."""
+    hub = HubServer()
+    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+    monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf_home"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "no_token"))
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    yield hub
+    hub.stop()
 
 
 @pytest.fixture(scope="session")

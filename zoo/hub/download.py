@@ -84,8 +84,7 @@ def download(
     with local_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         while True:
-            resumed = part.exists()
-            _fetch(url, part, target.name, expected, headers or {}, progress)
+            resumed = _fetch(url, part, target.name, expected, headers or {}, progress) > 0
             try:
                 fingerprint = expected.check(part, f"{target.name} from {shown(url)}")
             except HashMismatchError:
@@ -144,20 +143,23 @@ def _forget(part: Path) -> None:
 
 def _fetch(
     url: str, part: Path, name: str, expected: Expected, headers: Mapping, progress: bool
-) -> None:
-    """Fill `part` from `url`; as many tries as it takes while bytes keep coming."""
+) -> int:
+    """Fill `part` from `url`; as many tries as it takes while bytes keep coming.
+
+    Returns how many bytes an earlier try had brought when the last one began.
+    """
     start = _length(part)
 
-    def once() -> None:
+    def once() -> int:
         try:
-            _try(url, part, name, expected, headers, progress)
+            return _try(url, part, name, expected, headers, progress)
         except _NobodyThere:
             if _length(part) <= start:
                 raise
             # It was there a moment ago, and so may be again.
             raise TryAgain(f"{urlsplit(url).hostname} refuses the connection") from None
 
-    persist(once, f"{shown(url)}: ", name, progress, lambda: _length(part))
+    return persist(once, f"{shown(url)}: ", name, progress, lambda: _length(part))
 
 
 def persist(
@@ -204,7 +206,7 @@ def _length(part: Path) -> int:
 
 def _try(
     url: str, part: Path, name: str, expected: Expected, headers: Mapping, progress: bool
-) -> None:
+) -> int:
     import requests
     import urllib3
 
@@ -219,11 +221,12 @@ def _try(
         ) as response:
             offset, total = _begin(response, url, offset, part, expected)
             if offset == total:
-                return
+                return offset
             _check_space(part, total, offset)
             host = urlsplit(url).hostname or ""
             with transfer(name, host, offset, total, progress) as advance:
                 _write(response, part, name, offset, total, expected, advance)
+            return offset
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         # Not chained: these messages hold the whole address, secrets included.
         raise network_failure(error, url) from None
