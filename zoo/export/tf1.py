@@ -12,7 +12,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow.python.framework import convert_to_constants
 from tensorflow.python.framework import meta_graph as meta_graphs
-from tensorflow.python.util import deprecation
+from tensorflow.python.util import deprecation, nest
 
 from zoo import checkpoints
 from zoo.checkpoints.writing import replacing
@@ -176,7 +176,7 @@ def _named_outputs(results, has_softmax: bool, layer: TF1Layer) -> dict[str, tf.
     if tf.is_tensor(results):
         name = "logits" if hasattr(layer, "head") else "output"
         return {name: tf.identity(results, name)}
-    paths = tf.nest.flatten_with_joined_string_paths(results)
+    paths = nest.flatten_with_joined_string_paths(results)
     named = {f"output_{path.replace('/', '_')}": tensor for path, tensor in paths}
     return {name: tf.identity(tensor, name) for name, tensor in named.items()}
 
