@@ -103,3 +103,17 @@ def test_prune_of_the_unfinished_keeps_whole_files(run, cache):
     assert (result.exit_code, result.stderr) == (0, "zoo: freed 3 bytes\n")
     assert not part.exists()
     assert all(path.exists() for path in cache.values())
+
+
+def test_prune_forgets_what_was_recorded_on_first_use(run, cache):
+    source = SourceSpec("https", {"url": "https://example.org/net_c"})
+    slot = Slot("net_c.three", source, "model.ckpt")
+    slot.path.parent.mkdir(parents=True)
+    slot.path.write_bytes(b"x")
+    slot.keep(Expected().check(slot.path, "net_c"), "example.org")
+    assert run("cache", "prune", "net_c.*", "--yes").exit_code == 0
+    assert not slot.path.exists() and slot.record_path.exists()
+    assert run("cache", "prune", "net_c.*", "--forget").exit_code == 0
+    assert not slot.record_path.parent.exists()
+    assert all(path.exists() for path in cache.values())
+    assert run("cache", "prune", "--forget", "--unfinished").exit_code == errors.USAGE

@@ -66,16 +66,26 @@ def prune_files(
     unfinished: Annotated[
         bool, typer.Option("--unfinished", help="Only what interrupted downloads have left.")
     ] = False,
+    forget: Annotated[
+        bool,
+        typer.Option(
+            "--forget",
+            help="Also the hashes and revisions that were recorded on first use, so that the next "
+            "use takes what is published then.",
+        ),
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Delete cached files. What another process is fetching is left alone."""
+    if forget and unfinished:
+        raise typer.BadParameter("--forget and --unfinished do not go together.")
     files = hub.list_cached(pattern)
     if files and not unfinished and not yes:
         if not is_interactive():
             raise typer.BadParameter("Nobody can be asked here: give --yes to delete.")
         question = f"Delete {_amount(files)} from {hub.cache_dir()}?"
         typer.confirm(question, abort=True, err=True)
-    freed = hub.prune(pattern, unfinished_only=unfinished)
+    freed = hub.prune(pattern, unfinished_only=unfinished, forget=forget)
     hint(f"freed {bytes_text(freed)}")
 
 

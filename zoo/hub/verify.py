@@ -72,7 +72,8 @@ class Expected:
             f"{label} has changed since it was first fetched; it was not kept.",
             received=received,
             accepted=f"{accepted}, recorded on first use",
-            next_step=f"If the change is meant, delete {self.first_use} and fetch again.",
+            next_step=f"If the change is meant, delete {self.first_use} (or run "
+            "`zoo cache prune --forget`) and fetch again.",
         )
 
 
