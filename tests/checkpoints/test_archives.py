@@ -1,11 +1,18 @@
+import errno
+import gzip
 import io
 import os
+import resource
+import struct
 import tarfile
 import tempfile
+import tracemalloc
 import zipfile
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from zoo.checkpoints import archives, open_checkpoint
 from zoo.errors import CheckpointFormatError, CheckpointNotFoundError, UnsafeArchiveError
@@ -139,16 +146,23 @@ def test_unsafe_tar_members(tmp_path, member):
     assert sorted(os.listdir(tmp_path)) == ["a.tgz", "temporary"]
 
 
-def test_a_file_below_a_file_is_an_error_of_zoos_own(tmp_path):
-    members = [(tarfile.TarInfo(name), b"x") for name in ("a", "a/b")]
-    with pytest.raises(CheckpointFormatError):
+@pytest.mark.parametrize("names", [("a", "a/b"), ("a/b", "a"), ("a", "a"), ("a", "./a")])
+def test_two_members_in_one_place(tmp_path, names):
+    members = [(tarfile.TarInfo(name), b"x") for name in names]
+    with pytest.raises(UnsafeArchiveError, match="two members in one place"):
         open_checkpoint(tar_of(tmp_path / "a.tgz", *members))
 
 
-def test_a_member_twice_is_an_error_of_zoos_own(tmp_path):
-    members = [(tarfile.TarInfo("a"), b"x")] * 2
-    with pytest.raises(CheckpointFormatError):
-        open_checkpoint(tar_of(tmp_path / "a.tgz", *members))
+def test_no_room_to_unpack_is_not_taken_for_damage(tmp_path, monkeypatch):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    path = tar_of(tmp_path / "a.tgz", (tarfile.TarInfo("a"), os.urandom(200_000)))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="a.tgz .TMPDIR") as caught:
+            open_checkpoint(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert caught.value.errno == errno.EFBIG
 
 
 @pytest.mark.parametrize("name", ["../outside", "/outside", "a/../../outside"])
@@ -232,3 +246,148 @@ def test_tar_that_ends_early(goldens, tmp_path, damage):
         assert archive.getnames() == ["adam.ckpt"]
     with pytest.raises(CheckpointFormatError, match="end is missing"):
         open_checkpoint(path)
+
+
+# -- A million members, and what else an archive may claim -------------------------------------
+
+
+def test_a_million_members_in_a_tar(tmp_path):
+    # One gzip stream of 1000 members, a thousand times: gzip streams may follow each other.
+    block = special("folder", tarfile.DIRTYPE).tobuf() * 1000
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(block) * 1000)
+    with pytest.raises(UnsafeArchiveError, match="more than 10000 members"):
+        open_checkpoint(tmp_path / "a.tar.gz")
+
+
+@pytest.mark.parametrize("told", [1_000_000, 1, 65535])
+def test_a_million_members_in_a_zip(tmp_path, told):
+    """The list alone would take a gigabyte of memory; its end record may give any number."""
+    listed = zipfile.ZipInfo("a")
+    entry = struct.pack("<4s4B4HL2L5H2L", b"PK\x01\x02", *[0] * 11, 1, *[0] * 6) + b"a"
+    assert len(entry) == 46 + len(listed.filename)
+    size = len(entry) * 1_000_000
+    count = min(told, 65535)
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, count, count, size, 0, 0)
+    path = tmp_path / "a.zip"
+    path.write_bytes(entry * 1_000_000 + end)
+    tracemalloc.start()
+    with pytest.raises(CheckpointFormatError):
+        open_checkpoint(path)
+    with pytest.raises(UnsafeArchiveError, match="more than 10000 members"):
+        archives.unpack(path, tmp_path / "unpacked")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 50 << 20
+
+
+def test_too_many_members_in_a_zip(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for number in range(archives.MAX_MEMBERS + 1):
+            archive.writestr(f"{number}", b"")
+    with pytest.raises(UnsafeArchiveError, match="more than 10000 members"):
+        open_checkpoint(tmp_path / "a.zip")
+
+
+@pytest.mark.parametrize("kind", [tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE, b"S", b"Z"])
+def test_devices_and_kinds_that_nobody_knows(tmp_path, kind):
+    with pytest.raises(CheckpointFormatError):
+        open_checkpoint(tar_of(tmp_path / "a.tgz", (special("sda", kind), b"")))
+
+
+def test_bomb_of_many_small_members(tmp_path):
+    member = gzip.compress(bytes(1 << 20), 9)
+    path = tmp_path / "a.tar.gz"
+    info = tarfile.TarInfo("zeros")
+    info.size = 80 << 20
+    path.write_bytes(gzip.compress(info.tobuf()) + member * 80 + gzip.compress(bytes(1024)))
+    with pytest.raises(UnsafeArchiveError, match="expands to more than"):
+        open_checkpoint(path)
+
+
+# -- Archives of any content -------------------------------------------------------------------
+
+PARTS = st.sampled_from(["..", ".", "", "a", "b", "model.ckpt", "C:", "~", "\\", "a\\..", "é", " "])
+NAMES = st.lists(PARTS, min_size=1, max_size=4).map("/".join)
+KINDS = st.sampled_from([b"0", b"\0", b"1", b"2", b"3", b"4", b"5", b"6", b"7", b"L", b"x", b"S"])
+MEMBERS = st.lists(st.tuples(NAMES, KINDS, st.binary(max_size=20), NAMES), max_size=4)
+FEW = settings(max_examples=60, deadline=None)
+
+
+def unpacked(path):
+    """The files that an archive gives, or None if it is refused; nothing else may happen."""
+    with tempfile.TemporaryDirectory() as outside:
+        inside = os.path.join(outside, "inside")
+        os.mkdir(inside)
+        try:
+            names = archives.unpack(path, inside)
+        except CheckpointFormatError:
+            names = None
+        assert os.listdir(outside) == ["inside"]
+        for folder, folders, files in os.walk(inside):
+            assert not any(os.path.islink(os.path.join(folder, name)) for name in folders + files)
+        if names is None:
+            return None
+        found = {}
+        for name in names:
+            with open(os.path.join(inside, name), "rb") as file:
+                found[name] = file.read()
+        return found
+
+
+def in_memory(form, members):
+    packed = io.BytesIO()
+    if form == "zip":
+        with zipfile.ZipFile(packed, "w") as archive:
+            for name, kind, data, _ in members:
+                info = zipfile.ZipInfo(name or "x")
+                info.external_attr = (0o120777 if kind == b"2" else 0o100644) << 16
+                archive.writestr(info, data)
+    else:
+        with tarfile.open(fileobj=packed, mode=form) as archive:
+            for name, kind, data, link in members:
+                info = special(name, kind, link)
+                info.size = len(data) if kind in (b"0", b"\0", b"7") else 0
+                archive.addfile(info, io.BytesIO(data))
+    return packed.getvalue()
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("form", ["zip", "w", "w:gz"])
+@FEW
+@given(members=MEMBERS)
+def test_any_members_stay_in_their_folder_or_are_refused(tmp_path_factory, form, members):
+    path = tmp_path_factory.mktemp("any") / "a"
+    path.write_bytes(in_memory(form, members))
+    found = unpacked(path)
+    contents = {data for _, kind, data, _ in members if kind in (b"0", b"\0", b"7", b"5")}
+    if form != "zip" and found is not None:
+        assert set(found.values()) <= contents
+
+
+GOOD = [("a/b", b"0", b"weights" * 9, ""), ("c", b"0", b"more", "")]
+
+
+@pytest.mark.parametrize("form", ["zip", "w", "w:gz"])
+@FEW
+@given(data=st.data())
+def test_any_damage_of_an_archive_is_refused_or_changes_nothing_unseen(
+    tmp_path_factory, form, data
+):
+    content = bytearray(in_memory(form, GOOD))
+    place = data.draw(st.integers(0, len(content) - 1))
+    patch = data.draw(st.binary(min_size=1, max_size=8))
+    content[place : place + data.draw(st.integers(0, 8))] = patch
+    path = tmp_path_factory.mktemp("damaged") / "a"
+    path.write_bytes(content)
+    found = unpacked(path)
+    if form != "w" and found is not None:  # A plain tar has no checksum of what is in it.
+        assert set(found.values()) <= {b"weights" * 9, b"more"}
+
+
+@pytest.mark.parametrize("head", [b"", b"\x1f\x8b\x08", b"PK\x03\x04", b"PK\x05\x06"])
+@FEW
+@given(tail=st.binary(max_size=600))
+def test_any_bytes_are_no_archive(tmp_path_factory, head, tail):
+    path = tmp_path_factory.mktemp("bytes") / "a"
+    path.write_bytes(head + tail)
+    assert not unpacked(path)

@@ -7,6 +7,7 @@ says of its sizes is bounded before anything is written, and what comes out is c
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import os
@@ -16,7 +17,7 @@ import tarfile
 import zipfile
 from pathlib import Path, PurePosixPath
 
-from zoo.checkpoints.checkpoint import reading
+from zoo.checkpoints.checkpoint import NO_ROOM, reading
 from zoo.checkpoints.wire import WireError
 from zoo.errors import UnsafeArchiveError
 
@@ -24,6 +25,7 @@ MAX_BYTES = 8 << 30  # VGG 19 with Adam's two slots, the largest to expect, is 1
 MAX_RATIO = 200  # Far above trained weights; gzip itself reaches about 1000 on zeros.
 MAX_RATIO_FREE = 64 << 20  # Below this, any ratio is harmless.
 MAX_MEMBERS = 10_000
+MAX_LISTING = MAX_MEMBERS * 512  # bytes of a zip's list of members, which is read at one go
 _CHUNK = 1 << 20
 
 
@@ -49,7 +51,7 @@ def unpack(path: str | os.PathLike, folder: str | os.PathLike) -> list[str]:
     """
     bounds = _Bounds(path)
     with reading(path, "unpacking"):
-        if zipfile.is_zipfile(path):
+        if is_zip(path):
             _unpack_zip(path, Path(folder), bounds)
         else:
             _unpack_tar(path, Path(folder), bounds)
@@ -83,14 +85,56 @@ class _Bounds:
             raise self.unsafe(f"expands to more than {self._limit >> 20} MiB")
 
     def unsafe(self, what: str) -> UnsafeArchiveError:
-        return UnsafeArchiveError(
-            f"The archive {self.path} {what}.",
-            accepted="plain files with relative names, expanding to a bounded size",
-            next_step="Do not use this file; fetch the archive from its publisher.",
-        )
+        return _unsafe(self.path, what)
 
 
-def check_listing(path: str | os.PathLike, listed: int) -> None:
+def _unsafe(path: str | os.PathLike, what: str) -> UnsafeArchiveError:
+    return UnsafeArchiveError(
+        f"The archive {path} {what}.",
+        accepted="plain files with relative names, expanding to a bounded size",
+        next_step="Do not use this file; fetch the archive from its publisher.",
+    )
+
+
+class _ZipBytes(io.BufferedReader):
+    """A zip's file, of which nothing longer than MAX_LISTING is read into memory at one go."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or size < 0:
+            size = os.fstat(self.fileno()).st_size - self.tell()
+        if size > MAX_LISTING:
+            raise _unsafe(self.name, f"lists more than {MAX_MEMBERS} members")
+        return super().read(size)
+
+
+@contextlib.contextmanager
+def open_zip(path: str | os.PathLike):
+    """A `zipfile.ZipFile` whose list of members is bounded, and complete.
+
+    Raises:
+        UnsafeArchiveError: it lists more than MAX_MEMBERS members.
+        WireError, zipfile.BadZipFile: the list is damaged.
+    """
+    with _ZipBytes(io.FileIO(os.fspath(path))) as file, zipfile.ZipFile(file) as archive:
+        members = len(archive.infolist())
+        if members > MAX_MEMBERS:
+            raise _unsafe(path, f"lists more than {MAX_MEMBERS} members")
+        _check_listing(path, members)
+        yield archive
+
+
+def check_expansion(path: str | os.PathLike, archive: zipfile.ZipFile) -> None:
+    """Raises UnsafeArchiveError if the members together are longer than their file can tell."""
+    _Bounds(path).expanded(sum(member.file_size for member in archive.infolist()))
+
+
+def is_zip(path: str | os.PathLike) -> bool:
+    """Whether a zip's end record is in the file; nothing else is read."""
+    with _ZipBytes(io.FileIO(os.fspath(path))) as file:
+        return zipfile.is_zipfile(file)
+
+
+def _check_listing(path: str | os.PathLike, listed: int) -> None:
     """Compares the number of members with a zip's end record, which `zipfile` does not do."""
     with Path(path).open("rb") as file:
         size = file.seek(0, os.SEEK_END)
@@ -105,9 +149,8 @@ def check_listing(path: str | os.PathLike, listed: int) -> None:
 
 
 def _unpack_zip(path: str | os.PathLike, folder: Path, bounds: _Bounds) -> None:
-    with zipfile.ZipFile(path) as archive:
+    with open_zip(path) as archive:
         admitted = []
-        check_listing(path, len(archive.infolist()))
         for member in archive.infolist():
             target = bounds.member(member.filename, member.file_size)
             kind = stat.S_IFMT(member.external_attr >> 16)
@@ -175,15 +218,30 @@ class _BoundedStream(io.RawIOBase):
 
 
 def _write(source, size: int, folder: Path, target: PurePosixPath, bounds: _Bounds) -> None:
+    try:
+        written = _copy(source, size, folder, target, bounds)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        what = f"{error.strerror}: unpacking {bounds.path} (TMPDIR names another place)"
+        raise OSError(error.errno, what) from error
+    if written != size:
+        raise WireError(f"the member {str(target)!r} ends after {written} of {size} bytes")
+    bounds.names.append(str(target))
+
+
+def _copy(source, size: int, folder: Path, target: PurePosixPath, bounds: _Bounds) -> int:
     path = folder.joinpath(target)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("xb")
+    except (FileExistsError, NotADirectoryError, IsADirectoryError):
+        raise bounds.unsafe(f"has two members in one place: {str(target)!r}") from None
     written = 0
-    with path.open("xb") as file:  # "x": a second member of the same name is an error.
+    with file:
         while chunk := source.read(min(_CHUNK, size - written + 1)):
             written += len(chunk)
             if written > size:
                 raise bounds.unsafe(f"has a member longer than it says: {str(target)!r}")
             file.write(chunk)
-    if written != size:
-        raise WireError(f"the member {str(target)!r} ends after {written} of {size} bytes")
-    bounds.names.append(str(target))
+    return written

@@ -6,13 +6,13 @@ header is checked against the file's size, flipped values are not seen.
 
 from __future__ import annotations
 
+import contextlib
 import os
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from zoo.checkpoints.archives import check_listing
+from zoo.checkpoints.archives import check_expansion, open_zip
 from zoo.checkpoints.checkpoint import Checkpoint, Tensor, reading
 from zoo.checkpoints.wire import WireError
 
@@ -39,21 +39,17 @@ class NpzCheckpoint(Checkpoint):
     format = "npz"
 
     def __init__(self, path: str | os.PathLike, file: str) -> None:
-        with reading(file, "reading the list of arrays"):
-            self._zip = zipfile.ZipFile(file)
-            try:
-                tensors = self._describe(file)
-            except BaseException:
-                self._zip.close()
-                raise
+        with contextlib.ExitStack() as opened, reading(file, "reading the list of arrays"):
+            self._zip = opened.enter_context(open_zip(file))
+            check_expansion(file, self._zip)
+            tensors = self._describe()
+            close = opened.pop_all().close
         super().__init__(path, tensors)
-        self._on_close.append(self._zip.close)
+        self._on_close.append(close)
 
-    def _describe(self, file: str) -> dict[str, Tensor]:
-        members = self._zip.infolist()
-        check_listing(file, len(members))
+    def _describe(self) -> dict[str, Tensor]:
         tensors = {}
-        for member in members:
+        for member in self._zip.infolist():
             name = member.filename.removesuffix(_SUFFIX)
             with self._zip.open(member) as stream:
                 shape, dtype, header = _read_header(stream)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from zoo.errors import ArgumentError, CheckpointFormatError, ZooError, nearest_names
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # this machine's trouble, not the file's
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,8 @@ def reading(path: str | os.PathLike, doing: str):
     except (ZooError, PermissionError, NameError, ImportError):  # not for what the file holds
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            raise
         reason = str(error) or type(error).__name__
         raise damaged(path, f"{doing}: {reason}") from error
 

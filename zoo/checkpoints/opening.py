@@ -7,12 +7,11 @@ import glob
 import os
 import re
 import tempfile
-import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo.checkpoints.archives import is_archive, unpack
+from zoo.checkpoints.archives import is_archive, is_zip, open_zip, unpack
 from zoo.checkpoints.arrays import NpzCheckpoint, SafetensorsCheckpoint, is_safetensors
 from zoo.checkpoints.bundle import BundleCheckpoint, is_bundle_header
 from zoo.checkpoints.checkpoint import (
@@ -25,7 +24,12 @@ from zoo.checkpoints.checkpoint import (
 from zoo.checkpoints.graph_def import GraphDefCheckpoint, is_graph_def
 from zoo.checkpoints.sstable import Table, is_table
 from zoo.checkpoints.v1 import V1Checkpoint
-from zoo.errors import CheckpointFormatError, CheckpointNotFoundError, nearest_names
+from zoo.errors import (
+    CheckpointFormatError,
+    CheckpointNotFoundError,
+    UnsafeArchiveError,
+    nearest_names,
+)
 
 _FORMS = (
     "a V2 prefix, a V1 file, a training directory, a frozen .pb, a SavedModel directory, .npz, "
@@ -371,10 +375,12 @@ def _is_plain_archive(path: str) -> bool:
 def _is_npz(path: str) -> bool:
     """A zip of nothing but arrays."""
     try:
-        if not zipfile.is_zipfile(path):
+        if not is_zip(path):
             return False
-        with zipfile.ZipFile(path) as archive:
+        with open_zip(path) as archive:
             names = archive.namelist()
+    except UnsafeArchiveError:
+        raise
     except Exception:  # Damaged: its name decides which error is given.
         return path.endswith(".npz")
     return path.endswith(".npz") or (bool(names) and all(name.endswith(".npy") for name in names))
