@@ -29,10 +29,6 @@ def network(goldens):
     return module.network
 
 
-def noise(*shape):
-    return np.random.RandomState(0).uniform(-1, 1, shape).astype(np.float32)
-
-
 def logits(model, images):
     """The logits of a model whose output may be probabilities."""
     layers = [layer for layer in model.layers if hasattr(layer, "forward")]
@@ -40,16 +36,7 @@ def logits(model, images):
 
 
 @pytest.fixture(scope="module")
-def small(small_checkpoint):
-    """A registered network, fine-tuned by a step, so that no checkpoint has its values."""
-    model = zoo.load("mobilenet_v1_0.25_128", tf1_ckpt=small_checkpoint)
-    model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=False)
-    model.train_on_batch(noise(2, 128, 128, 3), np.array([1, 2]))
-    return model
-
-
-@pytest.fixture(scope="module")
-def narrow():
+def narrow(noise):
     """Slim's Inception V2, very narrow, fine-tuned by a step."""
     model = zoo.load(
         "inception_v2", weights=None, input_shape=(64, 64, 3), global_pool=False, **NARROW
@@ -60,7 +47,7 @@ def narrow():
 
 
 @pytest.fixture(scope="module")
-def resumed(goldens, network):
+def resumed(goldens, network, noise):
     """A wrapped function that goes on training where TensorFlow 1.15.5 stopped."""
     model = zoo.wrap(
         network,
@@ -73,7 +60,7 @@ def resumed(goldens, network):
 
 
 @pytest.fixture(scope="module")
-def in_tensorflow_1(tmp_path_factory, goldens, small, narrow, resumed):
+def in_tensorflow_1(tmp_path_factory, goldens, noise, small, narrow, resumed):
     """(model, way) -> what TensorFlow 1.15.5 computed; all in one run of it."""
     root = tmp_path_factory.mktemp("tf1")
     ours = str(goldens / "training" / "network")

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 class Form(str, Enum):
     tf1 = "tf1"
+    saved_model = "saved_model"
+    tflite = "tflite"
+
+
+class Quantization(str, Enum):
+    dynamic = "dynamic"
 
 
 def export(
@@ -35,28 +41,42 @@ def export(
         ),
     ],
     to: Annotated[
-        Form, typer.Option("--to", help="tf1: a training directory for TensorFlow 1.15.")
+        Form,
+        typer.Option(
+            "--to",
+            help="tf1: a training directory for TensorFlow 1.15. saved_model: a SavedModel that "
+            "takes encoded images. tflite: a LiteRT file.",
+        ),
     ],
-    out: Annotated[str, typer.Option("--out", metavar="PATH", help="Folder to write to.")],
+    out: Annotated[
+        str, typer.Option("--out", metavar="PATH", help="Folder to write to; for tflite a file.")
+    ],
     meta_graph: Annotated[
         bool, typer.Option("--meta", help="tf1: also the MetaGraph, for import_meta_graph.")
     ] = False,
     frozen: Annotated[
         bool, typer.Option("--frozen", help="tf1: also frozen.pb, variables as constants.")
     ] = False,
+    quantize: Annotated[
+        Quantization | None,
+        typer.Option("--quantize", help="tflite: weights as 8-bit integers."),
+    ] = None,
     ckpt: Ckpt = None,
     num_classes: NumClasses = None,
     strip_scope: StripScope = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Write a model for another program.
 
-    The files' paths are printed, one a line.
+    Prints the paths of what it wrote, one a line.
     """
     is_file = model.endswith(".keras")
     if is_file and (ckpt, num_classes, strip_scope) != (None, None, None):
         raise typer.BadParameter("a .keras file has its own weights: no --ckpt and the like.")
     if (meta_graph or frozen) and to is not Form.tf1:
         raise typer.BadParameter("--meta and --frozen go with --to tf1.")
+    if quantize and to is not Form.tflite:
+        raise typer.BadParameter("--quantize goes with --to tflite.")
     if not is_file:
         registry.info(model)
     import_tensorflow(debug=context.obj)
@@ -65,11 +85,19 @@ def export(
         if is_file
         else _named(model, ckpt, num_classes, strip_scope)
     )
-    folder = Path(out).expanduser()
-    from zoo.export import to_tf1
+    path = Path(out).expanduser()
+    from zoo.export import to_saved_model, to_tf1, to_tflite
 
     with working("Writing"):
-        files = to_tf1(loaded, folder, meta_graph=meta_graph, frozen=frozen)
+        if to is Form.tf1:
+            files = to_tf1(loaded, path, meta_graph=meta_graph, frozen=frozen)
+        elif to is Form.saved_model:
+            files = [to_saved_model(loaded, path)]
+        else:
+            files = [to_tflite(loaded, path, quantize=quantize and quantize.value)]
+    if json:
+        output.print_json({"form": to.value, "files": [str(file) for file in files]})
+        return
     for file in files:
         output.echo(str(file))
 

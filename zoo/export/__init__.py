@@ -1,5 +1,7 @@
 """Models of zoo in the forms that other programs run."""
 
+from zoo.export.saved_model import to_saved_model
 from zoo.export.tf1 import to_tf1
+from zoo.export.tflite import to_tflite
 
-__all__ = ["to_tf1"]
+__all__ = ["to_saved_model", "to_tf1", "to_tflite"]
