@@ -89,6 +89,9 @@ def explain(
 def _fit(specs, adapter, shapes: dict, outer: str) -> Fit:
     wanted = variable_shapes(specs[0].name)
     prefix = f"{outer}/" if outer else ""
+    if not any(name.startswith(adapter.auxiliary) and prefix + name in shapes for name in wanted):
+        # What serves training alone is often left out, and not missed.
+        wanted = {n: shape for n, shape in wanted.items() if not n.startswith(adapter.auxiliary)}
     there = {name: shapes.get(prefix + name) for name in wanted}
     num_classes = _classes_of_head(wanted, there, adapter.head)
     matched = sum(
