@@ -114,6 +114,10 @@ class CheckpointMismatchError(ZooError, ValueError):
         self.wrong_shape = list(wrong_shape)
 
 
+class ConversionError(ZooError, ValueError):
+    """A network, or a part of it, that cannot be made of plain Keras layers."""
+
+
 class DownloadError(ZooError, OSError):
     """A file could not be fetched from any of its sources."""
 

@@ -13,7 +13,9 @@ check_environment()
 from zoo.shim import layers, rnn_cell  # noqa: E402
 from zoo.shim.decorator import (  # noqa: E402
     regularization_losses,
+    regularizers,
     run_skipped_initializers,
+    runs_tf1_code,
     tf1_variables,
     track_tf1_style_variables,
 )
@@ -44,10 +46,12 @@ __all__ = [
     "layers",
     "make_template",
     "regularization_losses",
+    "regularizers",
     "repair_tf_slim",
     "restore_tf_slim",
     "rnn_cell",
     "run_skipped_initializers",
+    "runs_tf1_code",
     "skip_initializers",
     "tf1_variables",
     "track_tf1_style_variables",

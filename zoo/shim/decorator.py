@@ -131,6 +131,20 @@ def regularization_losses(obj) -> list[tf.Tensor]:
     return losses
 
 
+def regularizers(obj) -> dict[str, Callable]:
+    """Full TF1 name -> the regularizer that the variable was made with; only of those with one."""
+    found: dict[str, Callable] = {}
+    for state in _states_within(obj):
+        found |= state.store.regularizers
+    return found
+
+
+def runs_tf1_code(obj) -> bool:
+    """Whether a Keras layer or `tf.Module`, or something inside it, has a decorated method that
+    was called already."""
+    return any(True for _ in _states_within(obj))
+
+
 def run_skipped_initializers(obj, names: list[str]) -> None:
     """Initial values for variables that were made within `skip_initializers()`."""
     for state in _states_within(obj):
