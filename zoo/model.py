@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from zoo import images as image_tools
 from zoo import registry
+from zoo.checkpoints.keras_files import check_keras_file
 from zoo.errors import ArgumentError
 from zoo.shim import TF1Network, tf1_variables
 
@@ -213,14 +214,22 @@ class EndPoints(keras.layers.Layer):
 def load_model(path: str | os.PathLike, **arguments) -> keras.Model:
     """Loads a `.keras` file that a model of zoo's, or one built on such, was saved to.
 
-    It is `keras.saving.load_model`, which knows an adapter's class only once that is imported.
+    It is `keras.saving.load_model`, which knows an adapter's class only once that is imported,
+    after a look at what the file names.
 
     Args:
         path: the `.keras` file.
-        **arguments: as for `keras.saving.load_model`.
+        **arguments: as for `keras.saving.load_model`. With `safe_mode=False` nothing is looked
+            at first.
+
+    Raises:
+        CheckpointNotFoundError, CheckpointFormatError: there is no such file, it is damaged,
+            holds code, or names a class that is neither Keras's nor registered.
     """
     for name in registry.list_models():
         registry.info(name).load_adapter()
+    if arguments.get("safe_mode", True):
+        check_keras_file(path, arguments.get("custom_objects"))
     return keras.saving.load_model(path, **arguments)
 
 
