@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo import checkpoints, hub, identification, registry
+from zoo import checkpoints, dialects, hub, identification, registry
 from zoo.adopting import adopting
 from zoo.errors import ArgumentError, CheckpointMismatchError, nearest_names
 from zoo.model import TF1Model, has_classifier, stops_early
@@ -52,7 +52,10 @@ def load(
         tf1_ckpt: a checkpoint of one's own, in any form that `zoo.open_checkpoint` reads: a
             path, or an address as in `source`.
         source: another place to take the checkpoint from: "hf://owner/repo[@revision][/file]",
-            "https://...", "file://..." or a path.
+            "https://...", "file://..." or a path. Weights of the same network in timm, Transformers
+            or keras.applications are known by their names and shapes: the model is then made as
+            they are, without auxiliary logits, and without the background class where they have
+            none (1000 classes, index 0 the first label); a warning says so.
         weights: "published" for the published checkpoint (fetched, verified and cached);
             None for random initial values, as the network's TF1 initializers draw them.
         num_classes: a head of that many classes. Where the checkpoint's head has another
@@ -105,6 +108,9 @@ def load(
             next_step="pass one of them.",
         )
     own = source if source is not None else tf1_ckpt
+    foreign = None if own is None else dialects.look_at(own, spec, offline=offline)
+    if foreign is not None:
+        arguments = {**foreign.arguments, **arguments}
     network = make_network(spec, num_classes, input_shape, dtype, arguments)
     with skip_initializers():
         model = TF1Model(
@@ -114,7 +120,7 @@ def load(
             model_name=_model_name(spec, published=own is None and weights is not None),
             preprocessing=spec.preprocessing,
             image_size=_preprocessed_size(spec, input_shape),
-            label_offset=0 if class_names else spec.label_offset,
+            label_offset=0 if class_names else (foreign or spec).label_offset,
             class_names=class_names,
             name=spec.name.replace(".", "_"),
         )
@@ -128,7 +134,8 @@ def load(
             )
         run_skipped_initializers(network, sorted(uninitialized))
         return model
-    with checkpoints.open_checkpoint(path) as checkpoint:
+    variables = {name: tuple(found.shape) for name, found in tf1_variables(network).items()}
+    with dialects.open_checkpoint(path, spec, variables) as checkpoint:
         model.load_report = fill(
             network,
             checkpoint,

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from zoo import __version__
 from zoo.cli import cache, errors, startup
 from zoo.cli.bench import bench
+from zoo.cli.convert import convert
 from zoo.cli.export import export
 from zoo.cli.info import info
 from zoo.cli.inspect import inspect
@@ -27,6 +28,7 @@ COMMANDS = {
     "inspect": inspect,
     "verify": verify,
     "bench": bench,
+    "convert": convert,
     "export": export,
 }
 

@@ -15,6 +15,7 @@ from zoo.hub.progress import bytes_text
 
 if TYPE_CHECKING:
     from zoo.checkpoints import Checkpoint
+    from zoo.dialects import Recognition
     from zoo.identification import Fit
 
 _ROLES = {  # zoo.checkpoints.classify -> plural, in the order shown
@@ -31,6 +32,7 @@ _FORMATS = {
     "saved_model": "TF1 SavedModel",
     "npz": "NumPy .npz",
     "safetensors": "safetensors",
+    "hdf5": "HDF5 (Keras)",
 }
 _SHOWN_PARTIAL_FITS = 3
 
@@ -42,7 +44,7 @@ def inspect(
         typer.Argument(
             metavar="CHECKPOINT",
             help="A V2 prefix, V1 file, training directory, SavedModel, frozen .pb, .npz, "
-            ".safetensors, an archive of these (ARCHIVE!MEMBER picks one of several), or the "
+            ".safetensors, an archive of these (ARCHIVE!MEMBER picks one of several), .h5, or the "
             "address of one: hf://OWNER/REPO[@REVISION][/FILE], https://....",
         ),
     ],
@@ -54,26 +56,30 @@ def inspect(
     """Tell what is in a checkpoint, and what it fits.
 
     An architecture fits by the names and shapes of its variables; the size of its head does not
-    count, and is told.
+    count, and is told. Weights of the same network in timm, Transformers or keras.applications
+    are told too.
     """
-    from zoo.hub import open_checkpoint
+    from zoo.dialects import open_weights
 
-    with open_checkpoint(checkpoint) as opened:
+    with open_weights(checkpoint) as opened:
         contents = _contents(opened)
         import_tensorflow(debug=context.obj)
+        from zoo.dialects import recognise
         from zoo.identification import identify
 
         with working("Comparing with the registered architectures"):
-            fits = [fit for fit in identify(opened) if fit.matched]
+            foreign = recognise(opened)
+            fits = [] if foreign else [fit for fit in identify(opened) if fit.matched]
         step = _global_step(opened, contents)
     if json:
-        output.print_json(_as_dict(opened, contents, fits, step, everything))
+        output.print_json(_as_dict(opened, contents, foreign, fits, step, everything))
         return
     print(output.emphasize(output.printable(checkpoint)))
     output.facts(
         [("format", _FORMATS[opened.format])]
         + [(_ROLES[role], _role_text(contents, role, step)) for role in _present(contents)]
-        + [("fits", line) for line in _fit_texts(fits)]
+        + ([("dialect", str(foreign))] if foreign else [])
+        + [("fits", line) for line in _fit_texts(fits, foreign)]
     )
     if everything:
         print()
@@ -130,7 +136,9 @@ def _global_step(checkpoint: Checkpoint, contents: list[dict]) -> int | None:
     return int(checkpoint.read(names[0]).item())
 
 
-def _fit_texts(fits: list[Fit]) -> list[str]:
+def _fit_texts(fits: list[Fit], foreign: Recognition | None) -> list[str]:
+    if foreign:
+        return [", ".join(foreign.models) if foreign.complete else "nothing as a whole"]
     complete = [str(fit) for fit in fits if fit.complete]
     if complete:
         return complete
@@ -144,12 +152,22 @@ def _shape_text(row: dict) -> str:
     return "x".join(map(str, row["shape"])) or "scalar"
 
 
-def _as_dict(opened, contents, fits, step, everything: bool) -> dict:
+def _as_dict(opened, contents, foreign, fits, step, everything: bool) -> dict:
     values = {
         "path": opened.path,
         "format": opened.format,
         "roles": {role: _summary(contents, role) for role in _present(contents)},
         "global_step": step,
+        "dialect": foreign
+        and {
+            "name": foreign.dialect.name,
+            "network": str(foreign.counterpart),
+            "models": foreign.models,
+            "matched": foreign.matched,
+            "total": foreign.total,
+            "complete": foreign.complete,
+            "num_classes": foreign.classes,
+        },
         "fits": [
             {
                 "models": fit.models,

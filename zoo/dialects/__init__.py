@@ -7,18 +7,28 @@ One file a library holds its tables: timm, transformers, keras_applications. A `
 network there, which makes a `WeightMap` of the TF1 variables' names and shapes.
 """
 
-from zoo.dialects.converting import Conversion, convert
-from zoo.dialects.recognition import DIALECTS, Dialect, Recognition, recognise
-from zoo.dialects.translation import look_at, open_checkpoint, open_weights
+import importlib
 
-__all__ = [
-    "DIALECTS",
-    "Conversion",
-    "Dialect",
-    "Recognition",
-    "convert",
-    "look_at",
-    "open_checkpoint",
-    "open_weights",
-    "recognise",
-]
+# Name -> the module that has it, bound on first use: a file that cannot be opened is told before
+# TensorFlow is imported.
+_HOME = {
+    "DIALECTS": "zoo.dialects.recognition",
+    "Conversion": "zoo.dialects.converting",
+    "Dialect": "zoo.dialects.recognition",
+    "Recognition": "zoo.dialects.recognition",
+    "convert": "zoo.dialects.converting",
+    "look_at": "zoo.dialects.translation",
+    "open_checkpoint": "zoo.dialects.translation",
+    "open_weights": "zoo.dialects.opening",
+    "recognise": "zoo.dialects.recognition",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str):
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value

@@ -15,6 +15,7 @@ from zoo.checkpoints import Checkpoint, NameMap, match, write_checkpoint
 from zoo.dialects import recognition, translation
 from zoo.dialects.counterpart import Counterpart
 from zoo.dialects.files import check_folder, complete_or_absent, write_safetensors
+from zoo.dialects.opening import open_weights
 from zoo.dialects.recognition import DIALECTS, SLIM, Dialect
 from zoo.dialects.weight_map import Shape
 from zoo.errors import ArgumentError, CheckpointMismatchError, nearest_names
@@ -103,7 +104,7 @@ def convert(
         _counterpart(dialect, spec)  # before anything is read
     opened = _open(source, offline)
     try:
-        network = _Network(opened, spec, name_map or NameMap())
+        network = _Network(opened, spec, name_map)
         if dialect is None:
             name, tensors, notes = _write_slim(network, output)
         else:
@@ -135,7 +136,7 @@ class _Network(Mapping):
     """
 
     def __init__(
-        self, opened: Checkpoint, spec: registry.ModelSpec | None, name_map: NameMap
+        self, opened: Checkpoint, spec: registry.ModelSpec | None, name_map: NameMap | None
     ) -> None:
         self.notes: list[str] = []
         self.dialect = SLIM
@@ -145,6 +146,7 @@ class _Network(Mapping):
             spec = spec or registry.info(found.counterpart.model)
         elif spec is None:
             spec, name_map = _identified(opened, name_map)
+        name_map = name_map or NameMap()
         self.spec = spec
         adapter = spec.load_adapter()
         shapes = identification.variable_shapes(spec.name)
@@ -199,7 +201,7 @@ class _Shaped:
 
 def _open(source, offline: bool | None) -> Checkpoint:
     if isinstance(source, str | os.PathLike):
-        return translation.open_weights(source, offline=offline)
+        return open_weights(source, offline=offline)
     import keras
 
     if not isinstance(source, keras.Model):
@@ -227,7 +229,9 @@ def _recognised(
     return found
 
 
-def _identified(opened: Checkpoint, name_map: NameMap) -> tuple[registry.ModelSpec, NameMap]:
+def _identified(
+    opened: Checkpoint, name_map: NameMap | None
+) -> tuple[registry.ModelSpec, NameMap | None]:
     """The registered model that a checkpoint with TF1 names fits best."""
     fits = [fit for fit in identification.identify(opened) if fit.matched]
     if not fits:
@@ -236,7 +240,7 @@ def _identified(opened: Checkpoint, name_map: NameMap) -> tuple[registry.ModelSp
             received=f"{len(opened)} variables, {', '.join(opened.names()[:3])}, ...",
             next_step="`zoo inspect` shows what is inside.",
         )
-    if fits[0].outer_scope and name_map == NameMap():
+    if fits[0].outer_scope and name_map is None:
         name_map = NameMap(strip_scope=fits[0].outer_scope)
     return registry.info(fits[0].models[0]), name_map
 

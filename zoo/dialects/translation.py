@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zoo import checkpoints, hub, registry
+from zoo import hub, registry
 from zoo.checkpoints import Checkpoint
 from zoo.checkpoints.arrays import is_safetensors
 from zoo.checkpoints.checkpoint import Tensor
 from zoo.dialects import recognition
 from zoo.dialects.counterpart import Counterpart
 from zoo.dialects.hdf5 import Hdf5Checkpoint, is_hdf5
+from zoo.dialects.opening import open_weights
 from zoo.dialects.recognition import Dialect
 from zoo.dialects.weight_map import Entry, Shape, WeightMap
 from zoo.errors import CheckpointMismatchError
@@ -80,14 +81,6 @@ class Adjustment:
     label_offset: int
 
 
-def open_weights(path: str | os.PathLike, *, offline: bool | None = None) -> Checkpoint:
-    """Opens a checkpoint in any form that zoo reads, HDF5 too, under the names that it has."""
-    local = hub.local_path(path, offline=offline)
-    if is_hdf5(local):
-        return Hdf5Checkpoint(local, os.fspath(local))
-    return checkpoints.open_checkpoint(local)
-
-
 def look_at(
     path: str | os.PathLike, spec: registry.ModelSpec, *, offline: bool | None = None
 ) -> Adjustment | None:
@@ -125,8 +118,9 @@ def look_at(
             arguments[SCALE_ARGUMENT] = True
             said.append("its batch norm has scales, and so has the model's")
         if counterpart.difference:
-            said.append(f"the model computes as Slim does, and {counterpart.difference}")
-        logger.info("%s is %s's %s. %s", path, dialect.name, counterpart, "; ".join(said))
+            said.append(f"outputs are not quite {dialect.name}'s: {counterpart.difference}")
+        if said:
+            logger.warning("%s is %s's %s: %s.", path, dialect.name, counterpart, "; ".join(said))
         return Adjustment(arguments, offset)
 
 

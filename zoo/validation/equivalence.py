@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from zoo import checkpoints, loading
+from zoo import dialects, loading
 from zoo.errors import ArgumentError
 from zoo.model import TF1Model
 from zoo.shim import TF1Network, tf1_variables
@@ -155,7 +155,9 @@ def _values(model: TF1Model) -> Callable[[str], np.ndarray]:
         if name not in loaded
     }
     if loaded:
-        with checkpoints.open_checkpoint(model.load_report.path) as checkpoint:
+        shapes = {name: tuple(found.shape) for name, found in model.tf1_variables.items()}
+        path = model.load_report.path
+        with dialects.open_checkpoint(path, model.spec, shapes) as checkpoint:
             values.update({name: checkpoint.read(there) for name, there in loaded.items()})
     return values.__getitem__
 
