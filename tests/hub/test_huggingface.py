@@ -219,6 +219,14 @@ def test_other_content_at_the_pinned_commit_is_an_error_with_both_hashes(the_hub
     assert digest in str(caught.value) and other in str(caught.value)
 
 
+def test_repository_without_a_checkpoint_is_not_pinned(the_hub, body):
+    the_hub.add("me/net", {"README.md": b"soon"})
+    with pytest.raises(DownloadError, match="no checkpoint"):
+        hub.local_path("hf://me/net")
+    the_hub.add("me/net", {"model.safetensors": body})
+    assert open(hub.local_path("hf://me/net"), "rb").read() == body
+
+
 def test_pull_requests_branch(the_hub, body):
     the_hub.add("me/net", {"model.safetensors": body})
     the_hub.repositories["me/net"].commit({"model.safetensors": b"two"}, "refs/pr/2")

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from zoo.checkpoints import Checkpoint
 
 SCHEMES = ("hf", "https", "http", "file")
+Choice = Callable[[Address, list[HubFile]], list[HubFile]]
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
 
 
@@ -130,7 +132,7 @@ def _from_web(address: str, offline: bool, progress: bool) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Pin:
-    """What an address on the Hub led to when it was first used: a commit, and files of it."""
+    """What a revision led to when it was first used: a commit, and the files at it."""
 
     address: str
     commit: str
@@ -140,14 +142,25 @@ class Pin:
 
 def _from_hub(address: str, offline: bool, progress: bool) -> str:
     parsed = huggingface.parse_address(address)
-    name = checkpoint_name(parsed.repo)
-    pin = _pinned(parsed, name, offline, progress)
-    paths = []
-    for file in pin.files:
-        source = huggingface.source_of(parsed, pin.commit, file, None)
-        spec = CheckpointSpec(*name.split(".", 1), (source,))
-        paths.append(fetch(spec, offline=offline, progress=progress).path)
+    if parsed.file is not None:
+        huggingface.check_no_pickle(parsed, parsed.file)  # before anything is asked
+    paths = fetch_files(parsed, huggingface.choose, offline, progress)
     return BUNDLE_FILE.sub("", str(paths[0]))
+
+
+def fetch_files(address: Address, choose: Choice, offline: bool, progress: bool) -> list[Path]:
+    """The local paths of the files that `choose` picks of a repository, verified.
+
+    Raises:
+        DownloadError: they cannot be had, or `choose` raises it.
+    """
+    pin, chosen = _pinned(address, choose, offline, progress)
+    paths = []
+    for file in chosen:
+        source = huggingface.source_of(address.repo, pin.commit, file)
+        spec = CheckpointSpec(*checkpoint_name(address.repo).split(".", 1), (source,))
+        paths.append(fetch(spec, offline=offline, progress=progress).path)
+    return paths
 
 
 def checkpoint_name(repo: str) -> str:
@@ -155,37 +168,48 @@ def checkpoint_name(repo: str) -> str:
     return f"hf.{repo.replace('/', '--')}"
 
 
-def _pinned(address: Address, name: str, offline: bool, progress: bool) -> Pin:
-    """The recorded pin, else one made now. Many processes at once ask the Hub once."""
-    inside = pin_path(name, str(address))
+def _pinned(
+    address: Address, choose: Choice, offline: bool, progress: bool
+) -> tuple[Pin, list[HubFile]]:
+    """The recorded pin of the address's revision, else one made now; and the files chosen of it.
+
+    Many processes at once ask the Hub once. Nothing is recorded of a repository that does not
+    have what is looked for: it may yet come.
+    """
+    place = Address(address.repo, address.revision)
+    inside = pin_path(checkpoint_name(place.repo), str(place))
     path = cache_dir() / inside
     if (pin := _read_pin(_text(path))) is not None:
-        if address.revision != pin.commit:
-            say(f"{address} is commit {pin.commit[:12]}, as of {pin.pinned}", progress)
-        return pin
+        if place.revision != pin.commit:
+            say(f"{place} is commit {pin.commit[:12]}, as of {pin.pinned}", progress)
+        return pin, choose(address, list(pin.files))
     pin = _read_pin(mirror.read_text(inside, offline))
     if pin is None and offline:
         raise OfflineError(
-            f"{address} has not been used on this machine, and offline mode forbids to fetch it.",
+            f"{place} has not been used on this machine, and offline mode forbids to fetch it.",
             next_step="Unset ZOO_OFFLINE and HF_HUB_OFFLINE (or pass offline=False) and load it "
             "once with a network.",
         )
     with local_errors(path), locked(path, progress):
         if (made := _read_pin(_text(path))) is not None:
-            return made
-        pin = pin or _make_pin(address, progress)
+            return made, choose(address, list(made.files))
+        pin = pin or _make_pin(place, progress)
+        chosen = choose(address, list(pin.files))
         write_atomically(path, json.dumps(dataclasses.asdict(pin), indent=1))
-    return pin
+    return pin, chosen
 
 
-def _make_pin(address: Address, progress: bool) -> Pin:
-    if address.file is not None and address.file.endswith(huggingface.PICKLES):
-        huggingface.choose(address, [])  # An error before anything is asked.
-    commit, files = huggingface.list_files(address.repo, address.revision, progress)
-    pin = Pin(str(address), commit, tuple(huggingface.choose(address, files)), now())
-    if address.revision != commit:
-        say(f"{address} is commit {commit[:12]}", progress)
-    return pin
+def _make_pin(place: Address, progress: bool) -> Pin:
+    commit, files = huggingface.list_files(place.repo, place.revision, progress)
+    if place.revision != commit:
+        say(f"{place} is commit {commit[:12]}", progress)
+    return Pin(str(place), commit, tuple(files), now())
+
+
+def unpin(repo: str, revision: str | None) -> None:
+    """Forget what a revision led to: its next use finds out anew."""
+    inside = pin_path(checkpoint_name(repo), str(Address(repo, revision)))
+    (cache_dir() / inside).unlink(missing_ok=True)
 
 
 def _text(path: Path) -> str | None:
@@ -201,7 +225,7 @@ def _read_pin(text: str | None) -> Pin | None:
         values = json.loads(text or "")
         files = tuple(HubFile(**file) for file in values.pop("files"))
         pin = Pin(files=files, **values)
-        huggingface.parse_address(f"{huggingface.SCHEME}o/r@{pin.commit}/{files[0].path}")
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError, DownloadError):
+        huggingface.check_commit(pin.commit)
+    except (ValueError, TypeError, KeyError, AttributeError, DownloadError):
         return None
-    return pin
+    return pin if all(huggingface.is_safe_path(file.path) for file in files) else None

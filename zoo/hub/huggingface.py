@@ -119,10 +119,15 @@ def list_files(repo: str, revision: str | None, progress: bool) -> tuple[str, li
         place,
         progress,
     )
-    if not _COMMIT.fullmatch(info.sha or ""):
-        raise DownloadError(f"{place}: the Hub does not say which commit this is.")
+    check_commit(info.sha, place)
     files = [_hub_file(sibling) for sibling in info.siblings or ()]
     return info.sha, [file for file in files if file is not None]
+
+
+def check_commit(commit: object, place: str = "") -> None:
+    """Raises DownloadError if it is none."""
+    if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
+        raise DownloadError(f"{place}: the Hub does not say which commit this is.")
 
 
 def _hub_file(sibling) -> HubFile | None:
@@ -246,6 +251,7 @@ def choose(address: Address, files: list[HubFile]) -> list[HubFile]:
         DownloadError: there is no such file, none to choose, or several.
     """
     if address.file is not None:
+        check_no_pickle(address, address.file)
         return _named(address, files)
     for kind, suffixes in _LOOKED_FOR:
         found = [file for file in files if file.path.endswith(suffixes)]
@@ -254,7 +260,7 @@ def choose(address: Address, files: list[HubFile]) -> list[HubFile]:
     names = [file.path for file in files]
     pickles = [name for name in names if name.endswith(PICKLES)]
     if pickles:
-        raise _pickled(address, pickles[0])
+        check_no_pickle(address, pickles[0])
     raise DownloadError(
         f"{address} holds no checkpoint that zoo reads.",
         received=_shortened(names) or "an empty repository",
@@ -287,8 +293,6 @@ def _only(address: Address, kind: str, found: list[HubFile]) -> HubFile:
 
 
 def _named(address: Address, files: list[HubFile]) -> list[HubFile]:
-    if address.file.endswith(PICKLES):
-        raise _pickled(address, address.file)
     by_path = {file.path: file for file in files}
     for path in (address.file, f"{address.file}.index"):
         if path in by_path:
@@ -319,13 +323,15 @@ def _with_data(address: Address, chosen: HubFile, files: list[HubFile]) -> list[
     return index + data
 
 
-def _pickled(address: Address, name: str) -> DownloadError:
-    return DownloadError(
-        f"{address} has its weights in a pickle, which zoo does not open: it can run any code.",
-        received=name,
-        accepted=", ".join(suffix for _, suffixes in _LOOKED_FOR for suffix in suffixes),
-        next_step="Use a repository or a revision that has them as .safetensors.",
-    )
+def check_no_pickle(address: Address, name: str) -> None:
+    """Raises DownloadError if the file's name is that of a pickle."""
+    if name.endswith(PICKLES):
+        raise DownloadError(
+            f"{address} has its weights in a pickle, which zoo does not open: it can run any code.",
+            received=name,
+            accepted=", ".join(suffix for _, suffixes in _LOOKED_FOR for suffix in suffixes),
+            next_step="Use a repository or a revision that has them as .safetensors.",
+        )
 
 
 def _shortened(names: list[str], most: int = 12) -> str:
@@ -356,14 +362,13 @@ class HuggingFaceSource(Source):
         from huggingface_hub.utils import build_hf_headers
 
         address = parse_address(str(self.address))
-        if address.file.endswith(PICKLES):
-            raise _pickled(address, address.file)
+        check_no_pickle(address, address.file)
         url = hf_hub_url(address.repo, address.file, revision=address.revision, endpoint=endpoint())
         headers = build_hf_headers(user_agent=USER_AGENT)
         return download(url, target, expected=expected, headers=headers, progress=progress)
 
 
-def source_of(address: Address, commit: str, file: HubFile, member: str | None) -> SourceSpec:
+def source_of(repo: str, commit: str, file: HubFile) -> SourceSpec:
     """The source of one file, held to what the Hub says of it."""
-    options = {"repo": address.repo, "revision": commit, "file": file.path}
-    return SourceSpec("hf", options, member, file.size, file.algorithm, file.digest)
+    options = {"repo": repo, "revision": commit, "file": file.path}
+    return SourceSpec("hf", options, None, file.size, file.algorithm, file.digest)
