@@ -42,7 +42,7 @@ OPTIMIZERS = {
     "inception": lambda rate: tf.train.RMSPropOptimizer(rate / 5000, 0.9, 0.9, 1.0),
 }
 AVERAGED = "rmsprop"
-FIRST_STEP = {"adam": 100}  # An optimizer newly begun at a later step: its powers tell its own age.
+FIRST_STEP = {"adam": 4}  # An optimizer newly begun at a later step: its powers tell its own age.
 
 
 def batch(step, side):

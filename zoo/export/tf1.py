@@ -59,9 +59,10 @@ def to_tf1(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     optimizer = getattr(model, "optimizer", None)
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # under mixed_float16
     name = "model.ckpt"
     if isinstance(optimizer, TF1Optimizer):
-        name += f"-{int(optimizer.iterations)}"
+        name += f"-{optimizer.global_step}"
     files = {}
     if meta_graph:
         files[f"{name}.meta"] = graphs.meta_graph().SerializeToString()

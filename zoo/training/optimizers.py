@@ -32,7 +32,7 @@ Schedule = keras.optimizers.schedules.LearningRateSchedule
 class TF1Optimizer(keras.optimizers.Optimizer):
     """Base of TF1's optimizers: slots under their TF1 names, and moving averages.
 
-    `iterations` is TF1's global_step.
+    `iterations` is TF1's global_step. With `gradient_accumulation_steps` it counts updates.
 
     Attributes:
         slot_names: for each slot, what its name in a checkpoint adds to its variable's:
@@ -99,9 +99,18 @@ class TF1Optimizer(keras.optimizers.Optimizer):
                 state[f"{name}/{SHADOW}"] = averages[id(variable)]
         return state
 
+    @property
+    def global_step(self) -> int:
+        """`iterations` as a number."""
+        return int(ops.convert_to_numpy(self.iterations))
+
+    def go_to(self, global_step: int) -> None:
+        """Sets `iterations`, and so the position of a learning-rate schedule."""
+        self._iterations.assign(global_step * (self.gradient_accumulation_steps or 1))
+
     def checkpoint_state(self, variables: Mapping[str, keras.Variable]) -> dict[str, object]:
         """All that a TF1 checkpoint holds of an optimizer, global_step too, by its names."""
-        return {**self.state_of(variables), "global_step": np.int64(self.iterations)}
+        return {**self.state_of(variables), "global_step": np.int64(self.global_step)}
 
     def update_step(self, gradient, variable, learning_rate) -> None:
         index = self._get_variable_index(variable)
@@ -266,7 +275,7 @@ class Adam(TF1Optimizer):
 
     def checkpoint_state(self, variables: Mapping[str, keras.Variable]) -> dict[str, object]:
         powers = zip(("beta1_power", "beta2_power"), self.powers(), strict=True)
-        own = {name: np.float32(power) for name, power in powers}
+        own = {name: ops.convert_to_numpy(power).astype(np.float32) for name, power in powers}
         return {**super().checkpoint_state(variables), **own}
 
     def powers(self) -> tuple:
@@ -275,7 +284,7 @@ class Adam(TF1Optimizer):
         return tuple(ops.power(ops.cast(beta, "float64"), exponent) for beta in self._betas())
 
     def set_powers(self, beta1_power: float, beta2_power: float) -> None:
-        """Goes on from TF1's variables of these names; `iterations` must be set before.
+        """Goes on from TF1's variables of these names; after `go_to`.
 
         Raises:
             ArgumentError: they are not the same power of the two betas.
@@ -296,7 +305,7 @@ class Adam(TF1Optimizer):
             )
         # Powers that have vanished are those of an old optimizer, of whatever age.
         exponent = exponents[0] if exponents else _OLD
-        self._head_start.assign(exponent - int(self.iterations))
+        self._head_start.assign(exponent - self.global_step)
 
     def _betas(self) -> tuple[float, float]:
         """As TF1 has them, in float32: 1 - beta2 differs in the fifth digit."""

@@ -92,7 +92,7 @@ def resume_training(
     step = _global_step(checkpoint, roles)
     for name, source in sources.items():
         state[name].assign(checkpoint.read(source))
-    optimizer.iterations.assign(step)
+    optimizer.go_to(step)
     if isinstance(optimizer, Adam):
         optimizer.set_powers(*(_power(checkpoint, roles, name) for name in _POWERS))
     auxiliary = [name for name, role in classify(loaded).items() if role == AUXILIARY]
