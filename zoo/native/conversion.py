@@ -144,7 +144,7 @@ class _ConvertedLayer:
 
             cut = cut_at(graph, until)
             outputs = [cut.tensor]
-            self._rest = RestOfNetwork(layer, cut.scope, specs[0].shape, name=None)
+            self._rest = RestOfNetwork(layer, cut.scope, specs[0].shape)
         nodes = Reading(graph, self._inputs, _READERS).read(outputs)
         if training and not fold:
             nodes = self._with_training(layer, specs, nodes, until)

@@ -14,6 +14,17 @@ from zoo.shim import tf1_variables
 
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _SAME_VALUE = ("Identity", "IdentityN", "Cast", "CheckNumerics", "EnsureShape", "Snapshot")
+# What TensorFlow's own search for constants does not look through.
+_ARITHMETIC = {
+    "Add": np.add,
+    "AddV2": np.add,
+    "Sub": np.subtract,
+    "Mul": np.multiply,
+    "RealDiv": np.divide,
+    "Neg": np.negative,
+    "Sqrt": np.sqrt,
+    "Identity": np.asarray,
+}
 
 
 class TracedLayer:
@@ -72,10 +83,16 @@ class TracedLayer:
     def inputs_of(self, op: tf.Operation) -> list[tf.Tensor]:
         return [self.source(tensor) for tensor in op.inputs]
 
-    def operations(self, outputs: Sequence[tf.Tensor]) -> Iterator[tf.Operation]:
-        """What the outputs are computed by, each operation after those it needs."""
+    def operations(
+        self, outputs: Sequence[tf.Tensor | tf.Operation], after: tf.Tensor | None = None
+    ) -> Iterator[tf.Operation]:
+        """What the outputs are computed by, each operation after those it needs.
+
+        Args:
+            after: a tensor that is given: what it is computed by is left out.
+        """
         seen: set[int] = set()
-        todo = [(self.source(tensor).op, False) for tensor in reversed(outputs)]
+        todo = [(self._operation(output), False) for output in reversed(outputs)]
         while todo:
             op, inputs_are_done = todo.pop()
             if inputs_are_done:
@@ -83,7 +100,22 @@ class TracedLayer:
             elif id(op) not in seen:
                 seen.add(id(op))
                 todo.append((op, True))
-                todo += [(tensor.op, False) for tensor in reversed(self.inputs_of(op))]
+                needed = (tensor for tensor in self.inputs_of(op) if tensor is not after)
+                todo += [(tensor.op, False) for tensor in reversed(list(needed))]
+
+    def _operation(self, output: tf.Tensor | tf.Operation) -> tf.Operation:
+        return output if isinstance(output, tf.Operation) else self.source(output).op
+
+    def depending_on(self, tensors: Sequence[tf.Tensor]) -> list[tf.Operation]:
+        """Every operation that one of the tensors has a part in, in the graph's order."""
+        found = {id(tensor) for tensor in tensors}
+        operations = []
+        for graph in self._graphs:
+            for op in graph.get_operations():
+                if op.type not in _CALLS and any(id(t) in found for t in self.inputs_of(op)):
+                    operations.append(op)
+                    found |= {id(tensor) for tensor in op.outputs}
+        return operations
 
     def all_operations(self, kind: str) -> list[tf.Operation]:
         """Every operation of one type, also those that no output needs, such as updates."""
@@ -98,7 +130,13 @@ class TracedLayer:
 
     def constant(self, tensor: tf.Tensor) -> np.ndarray | None:
         """The value of a tensor that is the same at every call."""
-        return tf.get_static_value(self.source(tensor))
+        tensor = self.source(tensor)
+        value = tf.get_static_value(tensor)
+        compute = _ARITHMETIC.get(tensor.op.type)
+        if value is None and compute is not None:
+            parts = [self.constant(part) for part in tensor.op.inputs]
+            value = None if any(part is None for part in parts) else compute(*parts)
+        return value
 
     def plain(self, tensor: tf.Tensor) -> tf.Tensor:
         """The tensor behind operations that leave values as they are."""
@@ -130,8 +168,9 @@ def variables_of(layer: keras.layers.Layer) -> Mapping[str, keras.Variable]:
 
 
 def _variable_names(layer) -> dict[int, str]:
-    return {id(_handle(variable)): name for name, variable in variables_of(layer).items()}
+    return {id(handle_of(variable)): name for name, variable in variables_of(layer).items()}
 
 
-def _handle(variable):
+def handle_of(variable: keras.Variable | tf.Variable) -> tf.Tensor:
+    """What a graph refers to a variable by."""
     return getattr(variable, "_value", variable).handle

@@ -15,7 +15,7 @@ _STATISTICS = ("moving_mean", "moving_variance")
 
 
 def merged(
-    inference: Iterable[Node], training: Iterable[Node], momenta: Mapping[str, float]
+    inference: Iterable[Node], training: Iterable[Node], momenta: Mapping[str, float | None]
 ) -> list[Node]:
     """The network that is `inference` without training, and `training` with it.
 
@@ -72,17 +72,20 @@ def _key(node: Node, inputs) -> tuple:
     return node.kind, repr(sorted(node.config.items())), weights, tuple(map(id, inputs))
 
 
-def _together(training: Node, inference: Node, momenta: Mapping[str, float]) -> Node:
+def _together(training: Node, inference: Node, momenta: Mapping[str, float | None]) -> Node:
     if training.kind != "BatchNormalization":
         return training
     if "moving_mean" in training.weights:
         # Moving averages in training too. Keras has that for a layer that is not trained.
         return inference.changed(config={**inference.config, "trainable": False})
+    # What nothing updates stays as it is: all of it is kept.
     kept = {momenta.get(inference.weights[name].name, 1.0) for name in _STATISTICS}
-    if len(kept) > 1:
+    if len(kept) > 1 or None in kept:
         raise ConversionError(
-            "The moving mean and variance of a batch normalization move at different speeds.",
-            received=f"{inference.scope}: momentum {sorted(kept)}",
-            accepted="one momentum for both, as Keras's BatchNormalization has",
+            "A batch normalization moves its averages otherwise than Keras's does.",
+            received=f"{inference.scope}: momentum {', '.join(map(str, kept))}",
+            accepted="average = momentum * average + (1 - momentum) * value, with one momentum "
+            "for mean and variance",
+            next_step="convert what serves inference alone: to_native(model, training=False).",
         )
     return inference.changed(config={**inference.config, "momentum": kept.pop()})

@@ -133,20 +133,25 @@ def _scope(op, weights) -> str:
     return clean_scope(variables_scope(named[0])) if named else scope_of(op)
 
 
-def momenta(graph: TracedLayer) -> dict[str, float]:
-    """TF1 name of a moving average -> how much of it one training step keeps.
+def momenta(graph: TracedLayer) -> dict[str, float | None]:
+    """TF1 name of a variable that the graph updates -> how much of it one training step keeps.
 
-    TF1 writes `variable -= (variable - value) * (1 - momentum)`.
+    TF1 writes `variable -= (variable - value) * (1 - momentum)`; None for any other update.
     """
-    found = {}
-    for op in graph.all_operations("AssignSubVariableOp"):
-        name = graph.variable(op.inputs[0])
-        delta = graph.plain(op.inputs[1])
-        if name is None or delta.op.type != "Mul":
-            continue
-        factors = [graph.constant(tensor) for tensor in delta.op.inputs]
-        decay = next((value for value in factors if value is not None and not value.ndim), None)
-        if decay is not None:
-            # In float32, 1 - 0.997 is 0.0030000210: the decay itself was a round number.
-            found[name] = round(1.0 - float(decay), 6)
+    found: dict[str, float | None] = {}
+    for kind in ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp"):
+        for op in graph.all_operations(kind):
+            name = graph.variable(op.inputs[0])
+            if name is not None:
+                found[name] = _momentum(graph, op) if kind == "AssignSubVariableOp" else None
     return found
+
+
+def _momentum(graph: TracedLayer, op) -> float | None:
+    delta = graph.plain(op.inputs[1])
+    if delta.op.type != "Mul":
+        return None
+    factors = [graph.constant(tensor) for tensor in delta.op.inputs]
+    decay = next((value for value in factors if value is not None and not value.ndim), None)
+    # In float32, 1 - 0.997 is 0.0030000210: the momentum itself was a round number.
+    return None if decay is None else round(1.0 - float(decay), 6)

@@ -26,16 +26,36 @@ def pooling(reading: Reading, op) -> Node:
 
 
 @reads("Mean", "Max")
-def over_all_places(reading: Reading, op) -> Node:
-    tensor = reading.inputs(op)[0]
-    rank = len(shape_of(tensor))
+def over_places(reading: Reading, op) -> Node:
+    before = shape_of(reading.inputs(op)[0])
+    rank = len(before)
     axes = reading.graph.constant(op.inputs[1])
-    axes = sorted(int(axis) % rank for axis in np.ravel(axes)) if axes is not None else None
-    if axes != list(range(1, rank - 1)) or rank not in (3, 4, 5):
-        raise Unreadable("it goes over other axes than all of height and width")
-    kind = "GlobalAveragePooling" if op.type == "Mean" else "GlobalMaxPooling"
-    config = {"keepdims": op.get_attr("keep_dims")}
-    return _node(reading, op, f"{kind}{rank - 2}D", config, drop=op.type)
+    axes = {int(axis) % rank for axis in np.ravel(axes)} if axes is not None else {0}
+    if rank not in (3, 4, 5) or not axes or not axes <= set(range(1, rank - 1)):
+        raise Unreadable("it goes over examples or channels, where Keras goes over places")
+    if len(axes) == rank - 2:
+        kind = "GlobalAveragePooling" if op.type == "Mean" else "GlobalMaxPooling"
+        config = {"keepdims": op.get_attr("keep_dims")}
+        return _node(reading, op, f"{kind}{rank - 2}D", config, drop=op.type)
+    return _over_some_places(reading, op, before, axes)
+
+
+def _over_some_places(reading: Reading, op, before, axes) -> Node:
+    """A mean over the frames of a clip, say: a pooling over all of them, and a reshape."""
+    if any(before[axis] is None for axis in axes):
+        raise Unreadable("it goes over a side of unknown size; give input_shape=")
+    inner = range(1, len(before) - 1)
+    window = [before[axis] if axis in axes else 1 for axis in inner]
+    config = {"pool_size": window, "strides": [1] * len(window), "padding": "valid"}
+    kind = "AveragePooling" if op.type == "Mean" else "MaxPooling"
+    pooled = _node(reading, op, f"{kind}{len(window)}D", config, drop=op.type)
+    after = shape_of(op.outputs[0])
+    if op.get_attr("keep_dims"):
+        return pooled
+    if sum(side is None for side in after[1:]) > 1:
+        raise Unreadable("more than one side of its result is unknown; give input_shape=")
+    target = tuple(-1 if side is None else side for side in after[1:])
+    return Node("Reshape", scope_of(op), (pooled,), {"target_shape": target}, shape=after)
 
 
 # ----- shapes -----
