@@ -23,13 +23,15 @@ def test_every_form(run, small_checkpoint, tmp_path):
     with zoo.open_checkpoint(tmp_path / "tf1") as ours, zoo.open_checkpoint(small_checkpoint) as it:
         for name in it:
             np.testing.assert_array_equal(ours.read(name), it.read(name))
-    for form, name in (("saved_model", "folder"), ("tflite", "small.tflite")):
+    forms = {"saved_model": "folder", "tflite": "small.tflite", "onnx": "small.onnx"}
+    for form, name in forms.items():
         result = run(
             "export", SMALL, "--ckpt", small_checkpoint, "--to", form, "--out", tmp_path / name
         )
         assert (result.exit_code, result.stdout) == (0, f"{tmp_path / name}\n")
     assert (tmp_path / "folder" / "saved_model.pb").is_file()
     assert (tmp_path / "small.tflite").read_bytes()[4:8] == b"TFL3"  # the file's magic
+    assert b"tf2onnx" in (tmp_path / "small.onnx").read_bytes()[:100]  # its producer
 
 
 def test_a_keras_file(run, tmp_path):

@@ -24,6 +24,7 @@ class Form(str, Enum):
     tf1 = "tf1"
     saved_model = "saved_model"
     tflite = "tflite"
+    onnx = "onnx"
 
 
 class Quantization(str, Enum):
@@ -45,11 +46,14 @@ def export(
         typer.Option(
             "--to",
             help="tf1: a training directory for TensorFlow 1.15. saved_model: a SavedModel that "
-            "takes encoded images. tflite: a LiteRT file.",
+            "takes encoded images. tflite: a LiteRT file. onnx: an ONNX file.",
         ),
     ],
     out: Annotated[
-        str, typer.Option("--out", metavar="PATH", help="Folder to write to; for tflite a file.")
+        str,
+        typer.Option(
+            "--out", metavar="PATH", help="Folder to write to; for tflite and onnx a file."
+        ),
     ],
     meta_graph: Annotated[
         bool, typer.Option("--meta", help="tf1: also the MetaGraph, for import_meta_graph.")
@@ -86,13 +90,15 @@ def export(
         else _named(model, ckpt, num_classes, strip_scope)
     )
     path = Path(out).expanduser()
-    from zoo.export import to_saved_model, to_tf1, to_tflite
+    from zoo.export import to_onnx, to_saved_model, to_tf1, to_tflite
 
     with working("Writing"):
         if to is Form.tf1:
             files = to_tf1(loaded, path, meta_graph=meta_graph, frozen=frozen)
         elif to is Form.saved_model:
             files = [to_saved_model(loaded, path)]
+        elif to is Form.onnx:
+            files = [to_onnx(loaded, path)]
         else:
             files = [to_tflite(loaded, path, quantize=quantize and quantize.value)]
     if json:

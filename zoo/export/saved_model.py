@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -51,20 +52,12 @@ def to_saved_model(model: keras.Model, folder: str | os.PathLike) -> Path:
 
 def write_archive(model: keras.Model, folder: Path, *, preprocessed_only: bool = False) -> None:
     """Writes the SavedModel of `to_saved_model`; with `preprocessed_only` none takes files."""
-    if len(model.inputs) != 1:
-        raise ArgumentError(
-            "Only a model with one input can be exported.", received=f"{len(model.inputs)} inputs"
-        )
-
-    def run(images):
-        outputs = model(images, training=False)
-        return outputs if isinstance(outputs, dict) else {output_name(model): outputs}
+    run = inference(model)
 
     def run_on_files(image_bytes):
         return run(_preprocessed(model, image_bytes))
 
-    shape = tf.TensorShape(model.inputs[0].shape)
-    on_images = [tf.TensorSpec(shape, tf.float32, name="images")]
+    on_images = [input_spec(model)]
     on_files = [tf.TensorSpec([None], tf.string, name="image_bytes")]
     takes_files = isinstance(model, TF1Model) and model.network.image_rank == 4
     archive = keras.export.ExportArchive()
@@ -76,6 +69,29 @@ def write_archive(model: keras.Model, folder: Path, *, preprocessed_only: bool =
     if not preprocessed_only:
         archive.add_endpoint("preprocessed", run, input_signature=on_images)
     archive.write_out(os.fspath(folder), verbose=False)
+
+
+def input_spec(model: keras.Model) -> tf.TensorSpec:
+    """The model's one input, "images" in every form.
+
+    Raises:
+        ArgumentError: the model has several.
+    """
+    if len(model.inputs) != 1:
+        raise ArgumentError(
+            "Only a model with one input can be exported.", received=f"{len(model.inputs)} inputs"
+        )
+    return tf.TensorSpec(tf.TensorShape(model.inputs[0].shape), tf.float32, name="images")
+
+
+def inference(model: keras.Model) -> Callable:
+    """A function of preprocessed images that gives a dict of named outputs."""
+
+    def run(images):
+        outputs = model(images, training=False)
+        return outputs if isinstance(outputs, dict) else {output_name(model): outputs}
+
+    return run
 
 
 def output_name(model: keras.Model) -> str:

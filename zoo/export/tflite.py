@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -53,7 +54,8 @@ def to_tflite(model: keras.Model, file: str | os.PathLike, *, quantize: str | No
                 raise
             raise ArgumentError(
                 f"LiteRT cannot run {model.name} with its own operations.",
-                received=str(error).strip().splitlines()[-1][:200],
+                received=", ".join(re.findall(r"^(?:TF Select|Custom) ops: .*", str(error), re.M))
+                or None,
                 next_step="export it as a SavedModel.",
             ) from error
     file.parent.mkdir(parents=True, exist_ok=True)
