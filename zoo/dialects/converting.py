@@ -367,16 +367,7 @@ def _write_peer(network: _Network, dialect: Dialect, output) -> tuple[str, int, 
     if offset:
         network.classes -= offset
         notes.append(f"the background class, index 0, is left out: {network.classes} classes")
-    arrays = {}
-    for entry in weights.entries:
-        values = network[entry.slim]
-        if entry.counts_classes:
-            values = values[..., offset:]
-        arrays[entry.peer] = np.ascontiguousarray(entry.layout.to_peer(values))
-    for gamma, peer in weights.scales.items():
-        beta = network.shapes[gamma.removesuffix("gamma") + "beta"]
-        arrays[peer] = np.ones(beta, np.float32)
-    arrays |= {name: np.zeros((), np.int64) for name in weights.ignored}
+    arrays = weights.to_peer(network, offset)
     if counterpart.difference:
         notes.append(counterpart.difference)
     _write_arrays(arrays, dialect, counterpart, network.classes, output)

@@ -138,6 +138,14 @@ _MOBILENETS = {
 }
 
 
+# Seen by running both on the same weights; tests/dialects/test_keras_applications.py puts it right
+# in Keras, and sees equal outputs.
+_ZEROS_AROUND = (
+    "Keras puts zeros around the map before strided pooling, whose maximum and average count them, "
+    "and Slim's do not"
+)
+
+
 def counterparts() -> list[Counterpart]:
     """Applications that are registered networks; names as in `keras.applications`."""
 
@@ -149,14 +157,14 @@ def counterparts() -> list[Counterpart]:
     v3_scopes = _in_order("inception_v3", _INCEPTION_V3, v3)
     resnet_scopes = _in_order("inception_resnet_v2", _INCEPTION_RESNET_V2, resnet)
     dense = {model: (f"{model}/fc6", f"{model}/fc7") for model in ("vgg_16", "vgg_19")}
-    aux = ("aux_",)
+    nasnet = {"without": ("aux_",), "difference": _ZEROS_AROUND}
     found = [
         application("InceptionV3", "inception_v3", v3_scopes, _LEAVES, 378, without=v3),
         application(
             "InceptionResNetV2", "inception_resnet_v2", resnet_scopes, _LEAVES, 898, without=resnet
         ),
-        application("NASNetMobile", "nasnet_mobile", _nasnet(4), _CELL_LEAVES, 1126, without=aux),
-        application("NASNetLarge", "nasnet_large", _nasnet(6), _CELL_LEAVES, 1546, without=aux),
+        application("NASNetMobile", "nasnet_mobile", _nasnet(4), _CELL_LEAVES, 1126, **nasnet),
+        application("NASNetLarge", "nasnet_large", _nasnet(6), _CELL_LEAVES, 1546, **nasnet),
         application("VGG16", "vgg_16", _VGG, _LEAVES, 32, dense=dense["vgg_16"]),
         application("VGG19", "vgg_19", _VGG, _LEAVES, 38, dense=dense["vgg_19"]),
     ]

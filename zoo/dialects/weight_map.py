@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,6 +96,24 @@ class WeightMap:
     entries: tuple[Entry, ...]
     scales: dict[str, str]
     ignored: frozenset[str]
+
+    def to_peer(
+        self, variables: Mapping[str, np.ndarray], without_first: int = 0
+    ) -> dict[str, np.ndarray]:
+        """The peer's tensors of TF1 variables, `without_first` classes of theirs left out.
+
+        Scales that the TF1 network leaves out are ones, and what holds no weights is zero.
+        """
+        tensors = {}
+        for entry in self.entries:
+            values = variables[entry.slim]
+            if entry.counts_classes:
+                values = values[..., without_first:]
+            tensors[entry.peer] = np.ascontiguousarray(entry.layout.to_peer(values))
+        channels = {entry.slim: entry.shape for entry in self.entries}
+        for gamma, peer in self.scales.items():
+            tensors[peer] = np.ones(channels[gamma.removesuffix("gamma") + "beta"], np.float32)
+        return tensors | {name: np.zeros((), np.int64) for name in self.ignored}
 
     @property
     def names(self) -> frozenset[str]:

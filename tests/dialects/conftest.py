@@ -1,0 +1,97 @@
+"""What the tests of all dialects share: recorded networks, and a process that has PyTorch."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import recipe
+from networks import GOLDENS, recorded_variables, relative_difference
+
+from zoo import registry
+
+
+def shapes_of(model: str) -> dict[str, tuple[int, ...]]:
+    """TF1 name -> shape of a registered model's variables, as TensorFlow 1.15.5 made them."""
+    variables = recorded_variables(registry.info(model).golden)["variables"]
+    return {name: tuple(shape) for name, shape, _ in variables}
+
+
+class Recorded:
+    """A network with the recipe's weights, and the logits that TensorFlow 1.15.5 gave for it."""
+
+    def __init__(self, model: str) -> None:
+        self.spec = registry.info(model)
+        self.shapes = shapes_of(model)
+        self.images = recipe.images(recorded_variables(self.spec.golden)["input_shape"])
+        outputs = np.load(GOLDENS / f"outputs/{self.spec.golden}.npz")
+        self.logits = outputs["logits"].reshape(len(self.images), -1)
+        self.weights = {name: recipe.weights(name, shape) for name, shape in self.shapes.items()}
+
+    def differs(self, logits) -> float:
+        """How far logits are from the recorded ones, in units of the largest; the background's
+        are left out where they are not there."""
+        return relative_difference(logits, self.logits[:, -np.shape(logits)[1] :])
+
+
+class TorchProcess:
+    """Does jobs in tests/dialects/torch_process.py."""
+
+    def __init__(self, folder: Path) -> None:
+        self.images = folder / "images.npy"
+        self.errors = (folder / "stderr").open("w+")
+        self.process = subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("torch_process.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+        )
+
+    def __call__(self, do: str, images=None, **job) -> dict:
+        if images is not None:
+            np.save(self.images, images)
+        job = {"do": do, "images": str(self.images), **job}
+        self.process.stdin.write(json.dumps(job, default=str) + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            self.process.wait()
+            self.errors.seek(0)
+            raise AssertionError(self.errors.read()[-3000:])
+        return {
+            name: np.array(value) if name in ("logits", "corrected") else value
+            for name, value in json.loads(answer).items()
+        }
+
+    def close(self) -> None:
+        self.process.stdin.close()
+        self.process.wait()
+        self.errors.close()
+
+
+@pytest.fixture(scope="session")
+def recorded():
+    return Recorded
+
+
+@pytest.fixture(scope="session")
+def recorded_shapes():
+    return shapes_of
+
+
+@pytest.fixture(scope="session")
+def torch_process(tmp_path_factory):
+    missing = [name for name in ("torch", "timm", "transformers") if not _installed(name)]
+    if missing:
+        pytest.skip(f"{', '.join(missing)} missing: pip install -e '.[peers]'")
+    process = TorchProcess(tmp_path_factory.mktemp("torch"))
+    yield process
+    process.close()
+
+
+def _installed(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
