@@ -17,7 +17,7 @@ import pytest
 from filelock import FileLock
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ["tensorflow==1.15.5", "protobuf<3.21", "tf-slim==1.1.0", "pip<24.1"]
+PACKAGES = ["tensorflow==1.15.5", "protobuf<3.21", "tf-slim==1.1.0"]
 
 
 def run(script: Path, *arguments: object) -> str:

@@ -96,3 +96,37 @@ def test_what_cannot_be_written(tmp_path, arrays, format, expected):
     with pytest.raises(ArgumentError, match=expected):
         write_checkpoint(tmp_path / "a", arrays, format)
     assert os.listdir(tmp_path) == []
+
+
+def test_a_model(tmp_path):
+    """Its TF1 variables; with an optimizer of zoo's all that a TF1 training checkpoint holds."""
+    import tensorflow as tf
+
+    import zoo
+    from zoo.training.optimizers import Adam
+
+    def line(inputs):
+        with tf.compat.v1.variable_scope("line"):
+            slope = tf.compat.v1.get_variable("slope", [1], initializer=tf.ones_initializer())
+            height = tf.compat.v1.get_variable("height", [1], trainable=False)
+        return slope * inputs + height
+
+    model = zoo.wrap(line, (1,))
+    optimizer = Adam(0.1, beta1=0.5)
+    model.compile(optimizer, "mse")
+    model.train_on_batch(np.ones((2, 1)), np.zeros((2, 1)))
+    zoo.checkpoints.write(model, tmp_path / "training")
+    zoo.checkpoints.write(model, tmp_path / "plain", training_state=False)
+    reader = tf.train.load_checkpoint(str(tmp_path / "training"))
+    slots = {"line/slope/Adam", "line/slope/Adam_1"}
+    counts = {"global_step", "beta1_power", "beta2_power"}
+    assert set(reader.get_variable_to_shape_map()) == {"line/slope", "line/height"} | slots | counts
+    assert reader.get_tensor("global_step") == 1
+    assert reader.get_variable_to_dtype_map()["global_step"] == tf.int64
+    # TF1 has them ready for the next step: beta ** 2 after the first.
+    assert reader.get_tensor("beta1_power") == np.float32(0.25)
+    plain = tf.train.load_checkpoint(str(tmp_path / "plain"))
+    assert set(plain.get_variable_to_shape_map()) == {"line/slope", "line/height"}
+    np.testing.assert_array_equal(
+        plain.get_tensor("line/slope"), model.trainable_variables[0].numpy()
+    )
