@@ -66,26 +66,51 @@ def size(variables):
 
 def record_variables(function, arg_scope, shape, classes):
     """What the network consists of, from the graphs of inference and of training."""
-    with tf.Graph().as_default():
-        _, end_points = build(function, arg_scope, tf.zeros(shape), classes, False)
-        variables, trainable = tf.global_variables(), tf.trainable_variables()
-        losses = slim.losses.get_regularization_losses()
-        total = tf.add_n(losses) if losses else tf.zeros([])
-        with tf.Session() as session:
-            assign(session, variables)
-            total = float(session.run(total))
-        record = {
-            "num_params": size(variables),
-            "num_trainable_params": size(trainable),
-            "reg_loss_inference": total,
-            "num_reg_losses": len(losses),
-            "variables": [[v.op.name, v.shape.as_list(), v in trainable] for v in variables],
-            "end_points": [[name, value.shape.as_list()] for name, value in end_points.items()],
-        }
-    with tf.Graph().as_default():
-        build(function, arg_scope, tf.zeros(shape), classes, True)
-        record["num_update_ops"] = len(tf.get_collection(tf.GraphKeys.UPDATE_OPS))
+    images = np.random.RandomState(0).uniform(-1, 1, shape).astype(np.float32)
+    with tf.Graph().as_default(), tf.Session() as session:
+        _, end_points = build(function, arg_scope, tf.constant(images), classes, False)
+        assign(session, tf.global_variables())
+        record = consists_of(session, end_points)
+        record["reg_loss_inference"] = record.pop("reg_loss")
+    with tf.Graph().as_default(), tf.Session() as session:
+        _, end_points = build(function, arg_scope, tf.constant(images), classes, True)
+        assign(session, tf.global_variables())
+        training = consists_of(session, end_points)
+        if training["end_points"] != record["end_points"]:  # an auxiliary head, for one
+            known = {name for name, _, _ in record["variables"]}
+            rows = training["variables"]
+            training["variables"] = [row for row in rows if row[0] not in known]
+            record["training"] = training
+        updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+        record["num_update_ops"] = len(updates)
+        record["batch_norm_decay"] = decays(session, updates)
     return record
+
+
+def consists_of(session, end_points):
+    variables, trainable = tf.global_variables(), tf.trainable_variables()
+    losses = slim.losses.get_regularization_losses()
+    return {
+        "num_params": size(variables),
+        "num_trainable_params": size(trainable),
+        "reg_loss": float(session.run(tf.add_n(losses))) if losses else 0.0,
+        "num_reg_losses": len(losses),
+        "variables": [[v.op.name, v.shape.as_list(), v in trainable] for v in variables],
+        "end_points": [[name, value.shape.as_list()] for name, value in end_points.items()],
+    }
+
+
+def decays(session, updates):
+    """How much the first moving mean keeps of its distance to a batch's mean; [] without one."""
+    means = [v for v in tf.global_variables() if v.op.name.endswith("/moving_mean")]
+    for mean in means[:1]:
+        mean.load(np.zeros(mean.shape.as_list()), session)
+        session.run(updates)
+        once = session.run(mean)
+        session.run(updates)
+        again = session.run(mean) - once
+        return [round(float(once.dot(again) / once.dot(once)), 5)]
+    return []
 
 
 def assign(session, variables):

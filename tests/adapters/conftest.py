@@ -15,17 +15,14 @@ def adapter_fixture():
     return networks.adapter
 
 
-@pytest.fixture
-def build_in_graph():
-    """Builds a network's TF1 graph for images of a shape: quick, and errors come as raised."""
-    import tensorflow as tf
+@pytest.fixture(name="trace")
+def trace_fixture():
+    return networks.trace
 
-    def build(network, *image_shape):
-        with tf.Graph().as_default():
-            images = tf.compat.v1.placeholder(tf.float32, [1, *image_shape])
-            return network.forward(images)
 
-    return build
+@pytest.fixture(name="run")
+def run_fixture():
+    return networks.run
 
 
 @pytest.fixture(name="relative_difference")
@@ -72,4 +69,8 @@ def _text(argument) -> str:
 
 @pytest.fixture(scope="module")
 def built(request):
-    return networks.Built(request.param)
+    arch = request.param
+    # What the original makes in training alone, an adapter makes at the first call or never.
+    in_training_too = "training" in networks.recorded_variables(arch)
+    arguments = {"create_aux_logits": True} if in_training_too else {}
+    return networks.Built(arch, **arguments)

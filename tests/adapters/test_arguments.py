@@ -16,13 +16,13 @@ pytestmark = pytest.mark.slow
 ROUNDING = {"mobilenet_v2", "mobilenet_v3_large"}
 
 
-def test_arguments(case, make, images, samples, relative_difference):
+def test_arguments(case, make, run, images, samples, relative_difference):
     network = make(case["arch"], (*case["size"], 3), **case["arguments"])
     shapes = sorted([name, list(v.shape)] for name, v in tf1_variables(network).items())
     assert len(shapes) == case["num_variables"]
     assert zlib.crc32(json.dumps(shapes, separators=(",", ":")).encode()) == case["variables_crc32"]
 
-    result = np.asarray(network(images(2, *case["size"], 3)))
+    result = np.asarray(run(network, images(2, *case["size"], 3))[0])
     expected_shape = case["shape"]
     if case["arch"].startswith("resnet") and case["arguments"]["num_classes"]:
         # tf_slim's ResNets leave the logits as (N, 1, 1, C).

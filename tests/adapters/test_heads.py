@@ -33,20 +33,20 @@ each_network = pytest.mark.parametrize("arch", NETWORKS)
 
 @pytest.mark.slow
 @each_network
-def test_global_pool_is_the_mean_at_any_size(arch, make, images, relative_difference):
+def test_global_pool_is_the_mean_at_any_size(arch, make, run, images, relative_difference):
     last, size = NETWORKS[arch]
     # Auxiliary logits have variables of a shape that goes with the size of the images.
     one_size = {"create_aux_logits": False} if arch == "inception_v3" else {}
-    network = make(arch, (size, size, 3), num_classes=10, global_pool=True, **one_size)
+    network = make(arch, (size, size + 32, 3), num_classes=10, global_pool=True, **one_size)
     batch = images(2, size, size + 32, 3)
-    end_points = network.end_points(batch, names=(last, "global_pool"))
+    logits, end_points = run(network, batch)
     mean = np.mean(end_points[last], axis=(1, 2))
     assert relative_difference(np.squeeze(end_points["global_pool"]), mean) < 1e-5
 
     variables = tf1_variables(network)
     kernel, biases = (np.asarray(variables[f"{LOGITS[arch]}/{n}"]) for n in ("weights", "biases"))
     expected = mean @ kernel[0, 0] + biases
-    assert relative_difference(network(batch), expected) < 1e-5
+    assert relative_difference(logits, expected) < 1e-5
 
     # The same, where the size is known only when the model is called.
     image = keras.Input((None, None, 3))
@@ -57,43 +57,42 @@ def test_global_pool_is_the_mean_at_any_size(arch, make, images, relative_differ
 
 @pytest.mark.slow
 @each_network
-def test_without_classes_there_is_no_head(arch, make, images):
+def test_without_classes_there_is_no_head(arch, adapter, run, images):
     _, size = NETWORKS[arch]
-    network = make(arch, (size, size, 3), num_classes=0, global_pool=True)
-    batch = images(2, size, size, 3)
-    pooled = network.end_points(batch)["global_pool"]
-    np.testing.assert_allclose(network(batch), pooled, rtol=1e-5)
+    cls, arguments = adapter(arch)
+    network = cls(**arguments, num_classes=0, global_pool=True)
+    features, end_points = run(network, images(2, size, size, 3))
+    np.testing.assert_array_equal(features, end_points["global_pool"])
     assert not [name for name in tf1_variables(network) if name.startswith(network.head)]
 
 
-FINAL_END_POINTS = [
-    ("inception_v1", "Conv2d_2c_3x3", 64),
-    ("inception_v1", "Mixed_5c", 64),
-    ("inception_v2", "Mixed_4a", 64),
-    ("inception_v3", "Mixed_5b", 139),
-    ("resnet_v1_50", "resnet_v1_50/conv1", 64),
-    ("resnet_v1_50", "resnet_v1_50/block2", 64),
-    ("resnet_v2_50", "resnet_v2_50/block2/unit_3/bottleneck_v2", 64),
-    ("mobilenet_v1_025", "Conv2d_0", 64),
-    ("mobilenet_v1_025", "Conv2d_5_depthwise", 64),
-    ("mobilenet_v1_025", "Conv2d_13_pointwise", 64),
-    ("alexnet_v2", "alexnet_v2/pool2", 224),
-    ("alexnet_v2", "alexnet_v2/fc6", 224),
-]
+FINAL_END_POINTS = {
+    "inception_v1": ("Conv2d_2c_3x3", "Mixed_5c"),
+    "inception_v2": ("Mixed_4a",),
+    "inception_v3": ("Mixed_5b",),
+    "resnet_v1_50": ("resnet_v1_50/conv1", "resnet_v1_50/block2"),
+    "resnet_v2_50": ("resnet_v2_50/block2/unit_3/bottleneck_v2",),
+    "mobilenet_v1_025": ("Conv2d_0", "Conv2d_5_depthwise", "Conv2d_13_pointwise"),
+    "alexnet_v2": ("alexnet_v2/pool2", "alexnet_v2/fc6"),
+}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("arch", "name", "size"), FINAL_END_POINTS)
-def test_final_endpoint_stops_the_network(arch, name, size, make, images, relative_difference):
+@pytest.mark.parametrize("arch", FINAL_END_POINTS)
+def test_final_endpoint_stops_the_network(arch, make, run, images, relative_difference):
+    size = {"inception_v3": 139, "alexnet_v2": 224}.get(arch, 64)
     batch = images(2, size, size, 3)
     whole = make(arch, (size, size, 3), num_classes=10)
-    part = make(arch, (size, size, 3), final_endpoint=name)
-    assert relative_difference(part(batch), np.asarray(whole.end_points(batch)[name])) < 1e-5
-    assert list(part.end_points(batch))[-1] == name
+    _, end_points = run(whole, batch)
+    for name in FINAL_END_POINTS[arch]:
+        part = make(arch, (size, size, 3), final_endpoint=name)
+        features, up_to_it = run(part, batch)
+        assert relative_difference(features, np.asarray(end_points[name])) < 1e-5
+        assert list(up_to_it)[-1] == name
 
-    created, all_names = list(tf1_variables(part)), list(tf1_variables(whole))
-    assert created == all_names[: len(created)]
-    assert not any(variable.startswith(part.head) for variable in created)
+        created, all_names = list(tf1_variables(part)), list(tf1_variables(whole))
+        assert created == all_names[: len(created)]
+        assert not any(variable.startswith(part.head) for variable in created)
 
 
 @pytest.mark.parametrize(
@@ -109,20 +108,20 @@ def test_final_endpoint_stops_the_network(arch, name, size, make, images, relati
     ],
 )
 def test_an_unknown_final_endpoint_is_named_with_its_nearest(
-    arch, size, wrong, right, adapter, build_in_graph
+    arch, size, wrong, right, adapter, trace
 ):
     cls, _ = adapter(arch)
     with pytest.raises(ArgumentError, match="no such end point") as error:
-        build_in_graph(cls(final_endpoint=wrong), size, size, 3)
+        trace(cls(final_endpoint=wrong), 1, size, size, 3)
     assert right in error.value.nearest
     assert right in error.value.accepted
 
 
 @pytest.mark.parametrize("arch", ["inception_v2", "inception_v3", "resnet_v1_50", "mobilenet_v1"])
-def test_a_depth_multiplier_of_nothing_is_refused(arch, adapter, build_in_graph):
+def test_a_depth_multiplier_of_nothing_is_refused(arch, adapter, trace):
     cls, _ = adapter(arch)
     with pytest.raises(ArgumentError, match="above zero"):
-        build_in_graph(cls(depth_multiplier=0), 139, 139, 3)
+        trace(cls(depth_multiplier=0), 1, 139, 139, 3)
 
 
 @pytest.mark.parametrize(
@@ -134,28 +133,28 @@ def test_a_depth_multiplier_of_nothing_is_refused(arch, adapter, build_in_graph)
         ("alexnet_v2", 288, {}),
     ],
 )
-def test_a_map_of_logits_is_not_squeezed(arch, size, arguments, adapter, build_in_graph):
+def test_a_map_of_logits_is_not_squeezed(arch, size, arguments, adapter, trace):
     cls, defaults = adapter(arch)
     with pytest.raises(ArgumentError, match="spatial_squeeze=False"):
-        build_in_graph(cls(**defaults, **arguments), size, size, 3)
+        trace(cls(**defaults, **arguments), 1, size, size, 3)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("arch", ["inception_v3", "alexnet_v2", "overfeat", "vgg_a"])
-def test_the_smallest_image_is_the_smallest_that_works(arch, adapter, build_in_graph):
+def test_the_smallest_image_is_the_smallest_that_works(arch, adapter, trace):
     if arch == "inception_v3":
         arguments = {"num_classes": 10, "create_aux_logits": False}
     else:
         arguments = {"num_classes": 10, "global_pool": True, "fc_conv_padding": "SAME"}
     cls, _ = adapter(arch)
     smallest = cls.minimum_image_size
-    logits, _ = build_in_graph(cls(**arguments), smallest, smallest, 3)
+    logits, _ = trace(cls(**arguments), 1, smallest, smallest, 3)
     assert logits.shape == (1, 10)
     with pytest.raises(InputShapeError, match=str(smallest)):
-        build_in_graph(cls(**arguments), smallest - 1, smallest, 3)
+        trace(cls(**arguments), 1, smallest - 1, smallest, 3)
 
     class Unchecked(cls):
         minimum_image_size = 1
 
     with pytest.raises(ValueError, match="Negative dimension"):  # TensorFlow's own words
-        build_in_graph(Unchecked(**arguments), smallest - 1, smallest, 3)
+        trace(Unchecked(**arguments), 1, smallest - 1, smallest, 3)

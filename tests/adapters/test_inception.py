@@ -8,18 +8,18 @@ from zoo.errors import ArgumentError, InputShapeError
 from zoo.shim import skip_initializers, tf1_variables
 
 
-def test_the_small_image_of_inception_v1_reduces_the_window(make, images, relative_difference):
+def test_the_small_image_of_inception_v1_reduces_the_window(make, run, images, relative_difference):
     network = make("inception_v1", (100, 130, 3), num_classes=10)
-    end_points = network.end_points(images(1, 100, 130, 3), names=("Mixed_5c", "AvgPool_0a_7x7"))
+    _, end_points = run(network, images(2, 100, 130, 3))
     assert end_points["Mixed_5c"].shape[1:3] == (4, 5)
     mean = np.mean(end_points["Mixed_5c"], axis=(1, 2), keepdims=True)
     assert relative_difference(end_points["AvgPool_0a_7x7"], mean) < 1e-5
 
 
-def test_without_batch_norm_there_are_biases(adapter):
+def test_without_batch_norm_there_are_biases(adapter, trace):
     cls, _ = adapter("inception_v1")
     network = cls(use_batch_norm=False, final_endpoint="Conv2d_1a_7x7")
-    network(np.zeros((1, 64, 64, 3), np.float32))
+    trace(network, 1, 64, 64, 3)
     assert list(tf1_variables(network)) == [
         "InceptionV1/Conv2d_1a_7x7/weights",
         "InceptionV1/Conv2d_1a_7x7/biases",
@@ -40,26 +40,25 @@ def test_the_arg_scope_takes_effect(make, images):
 
 
 @pytest.mark.slow
-def test_no_auxiliary_logits(adapter):
+def test_no_auxiliary_logits(adapter, trace):
     cls, _ = adapter("inception_v3")
     network = cls(create_aux_logits=False)
-    with skip_initializers():
-        end_points = network.end_points(np.zeros((1, 139, 139, 3), np.float32))
+    _, end_points = trace(network, 1, 139, 139, 3)
     assert "AuxLogits" not in end_points
     assert not [n for n in tf1_variables(network) if n.startswith(network.auxiliary)]
     assert len(tf1_variables(network)) == 378  # 388 less the auxiliary classifier's 10
 
 
-def test_too_small_for_the_auxiliary_logits(adapter, build_in_graph):
+def test_too_small_for_the_auxiliary_logits(adapter, trace):
     cls, _ = adapter("inception_v3")
     with pytest.raises(InputShapeError, match="create_aux_logits=False"):
-        build_in_graph(cls(), 100, 100, 3)
+        trace(cls(), 1, 100, 100, 3)
 
 
-def test_inception_v2_with_a_plain_first_convolution(adapter):
+def test_inception_v2_with_a_plain_first_convolution(adapter, trace):
     cls, _ = adapter("inception_v2")
     network = cls(use_separable_conv=False, final_endpoint="Conv2d_1a_7x7")
-    network(np.zeros((1, 64, 64, 3), np.float32))
+    trace(network, 1, 64, 64, 3)
     shapes = {name: tuple(v.shape) for name, v in tf1_variables(network).items()}
     assert shapes == {
         "InceptionV2/Conv2d_1a_7x7/weights": (7, 7, 3, 64),
@@ -70,22 +69,33 @@ def test_inception_v2_with_a_plain_first_convolution(adapter):
 
 
 @pytest.mark.slow
-def test_inception_v2_with_channels_first_computes_the_same(make, images, relative_difference):
-    last = make("inception_v2", (64, 96, 3), num_classes=10, use_separable_conv=False)
+def test_inception_v2_with_channels_first_computes_the_same(
+    make, run, trace, images, relative_difference
+):
+    plain = {"use_separable_conv": False, "num_classes": 10}
+    last = make("inception_v2", (64, 96, 3), final_endpoint="Mixed_4a", **plain)
     batch = images(2, 64, 96, 3)
-    expected = np.asarray(last(batch))
+    expected, _ = run(last, batch)
 
     cls = type(last)
-    first = cls(num_classes=10, use_separable_conv=False, data_format="NCHW")
+    first = cls(final_endpoint="Mixed_4a", data_format="NCHW", **plain)
     batch = np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
     variables = tf1_variables(last)
-    run = tf.function(first, jit_compile=True)  # TensorFlow's own CPU kernels lack NCHW
+    compiled = tf.function(first, jit_compile=True)  # TensorFlow's own CPU kernels lack NCHW
     with skip_initializers():
-        run(tf.constant(batch))
+        compiled(tf.constant(batch))
     assert list(tf1_variables(first)) == list(variables)
     for name, variable in tf1_variables(first).items():
         variable.assign(variables[name])
-    assert relative_difference(run(tf.constant(batch)), expected) < 1e-5
+    got = np.asarray(compiled(tf.constant(batch))).transpose(0, 2, 3, 1)
+    assert relative_difference(got, np.asarray(expected)) < 1e-5
+
+    # The whole network with its head: the same maps, their channels before height and width.
+    _, maps = trace(cls(**plain), 2, 64, 96, 3)
+    _, turned = trace(cls(data_format="NCHW", **plain), 2, 3, 64, 96)
+    for name, value in maps.items():
+        order = (0, 3, 1, 2) if len(value.shape) == 4 else range(len(value.shape))
+        assert tuple(turned[name].shape) == tuple(value.shape[axis] for axis in order), name
 
 
 @pytest.mark.parametrize(
@@ -95,7 +105,7 @@ def test_inception_v2_with_channels_first_computes_the_same(make, images, relati
         ({"data_format": "NCHW"}, "use_separable_conv=False"),
     ],
 )
-def test_inception_v2_refuses_formats_it_cannot_serve(arguments, said, adapter, build_in_graph):
+def test_inception_v2_refuses_formats_it_cannot_serve(arguments, said, adapter, trace):
     cls, _ = adapter("inception_v2")
     with pytest.raises(ArgumentError, match=said):
-        build_in_graph(cls(**arguments), 64, 64, 3)
+        trace(cls(**arguments), 1, 64, 64, 3)

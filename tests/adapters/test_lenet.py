@@ -31,9 +31,9 @@ def test_without_classes_the_last_features_are_the_result(make, images):
     assert not [name for name in tf1_variables(network) if name.startswith(network.head)]
 
 
-def test_images_of_unknown_size(adapter, build_in_graph):
+def test_images_of_unknown_size(adapter, trace):
     cls, _ = adapter("lenet")
     with pytest.raises(InputShapeError, match="final_endpoint='pool2'"):
-        build_in_graph(cls(), None, None, 1)
-    features, _ = build_in_graph(cls(final_endpoint="pool2"), None, None, 1)
+        trace(cls(), 1, None, None, 1)
+    features, _ = trace(cls(final_endpoint="pool2"), 1, None, None, 1)
     assert features.shape == (1, None, None, 64)

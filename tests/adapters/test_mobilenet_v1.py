@@ -9,55 +9,52 @@ import numpy as np
 import pytest
 
 from zoo.errors import ArgumentError
-from zoo.shim import skip_initializers, tf1_variables
+from zoo.shim import tf1_variables
 
 ARCH = "mobilenet_v1_025"
-FEATURES = {"final_endpoint": "Conv2d_13_pointwise"}
 
 
-@pytest.mark.parametrize("stride", [8, 16, 32])
-def test_output_stride_makes_the_same_features_denser(stride, make, images, relative_difference):
-    batch = images(1, 97, 129, 3)
-    nominal = make(ARCH, (97, 129, 3), **FEATURES)(batch)
-    dense = make(ARCH, (97, 129, 3), output_stride=stride, **FEATURES)(batch)
-    assert dense.shape[1:3] == (96 // stride + 1, 128 // stride + 1)
-    step = 32 // stride
-    assert relative_difference(dense[:, ::step, ::step], np.asarray(nominal)) < 1e-5
+def test_output_strides_and_explicit_padding_on_odd_maps(make, run, images, relative_difference):
+    def features(**arguments):
+        network = make(ARCH, (97, 129, 3), final_endpoint="Conv2d_13_pointwise", **arguments)
+        return np.asarray(run(network, images(2, 97, 129, 3))[0])
+
+    nominal = features()
+    for stride in (8, 16, 32):
+        dense = features(output_stride=stride)
+        assert dense.shape[1:3] == (96 // stride + 1, 128 // stride + 1)
+        step = 32 // stride
+        assert relative_difference(dense[:, ::step, ::step], nominal) < 1e-5
+    for stride in (None, 8):
+        same = features(output_stride=stride)
+        padded = features(output_stride=stride, use_explicit_padding=True)
+        assert relative_difference(padded, same) < 1e-5
 
 
-@pytest.mark.parametrize("stride", [None, 8])
-def test_explicit_padding_is_same_padding_on_odd_maps(stride, make, images, relative_difference):
-    batch = images(1, 97, 129, 3)
-    same = make(ARCH, (97, 129, 3), output_stride=stride, **FEATURES)(batch)
-    padded = make(ARCH, (97, 129, 3), output_stride=stride, use_explicit_padding=True, **FEATURES)(
-        batch
-    )
-    assert relative_difference(padded, np.asarray(same)) < 1e-5
-
-
-def test_explicit_padding_differs_on_even_maps(make, images):
+def test_explicit_padding_differs_on_even_maps(make, run, images):
     # There 'SAME' pads below and right alone, explicit padding above and left too.
-    batch = images(1, 96, 96, 3)
+    batch = images(2, 96, 96, 3)
     first = {"final_endpoint": "Conv2d_0"}
-    same = np.asarray(make(ARCH, (96, 96, 3), **first)(batch))
-    padded = np.asarray(make(ARCH, (96, 96, 3), use_explicit_padding=True, **first)(batch))
-    assert padded.shape == same.shape == (1, 48, 48, 8)
+    same, padded = (
+        np.asarray(run(make(ARCH, (96, 96, 3), use_explicit_padding=p, **first), batch)[0])
+        for p in (False, True)
+    )
+    assert padded.shape == same.shape == (2, 48, 48, 8)
     assert np.abs(padded - same).max() > 0.1
 
 
 @pytest.mark.parametrize("stride", [4, 10, 64])
-def test_an_output_stride_out_of_reach_is_refused(stride, adapter, build_in_graph):
+def test_an_output_stride_out_of_reach_is_refused(stride, adapter, trace):
     cls, _ = adapter(ARCH)
     with pytest.raises(ArgumentError, match="8, 16, 32"):
-        build_in_graph(cls(output_stride=stride), 64, 64, 3)
+        trace(cls(output_stride=stride), 1, 64, 64, 3)
 
 
 @pytest.mark.parametrize(("multiplier", "least"), [(0.25, 8), (0.1, 8), (0.25, 40), (1.4, 8)])
-def test_widths(multiplier, least, adapter):
+def test_widths(multiplier, least, adapter, trace):
     cls, _ = adapter("mobilenet_v1")
     network = cls(depth_multiplier=multiplier, min_depth=least, num_classes=10)
-    with skip_initializers():
-        network(np.zeros((1, 64, 64, 3), np.float32))
+    trace(network, 1, 64, 64, 3)
     variables = tf1_variables(network)
     # Table 1 of the paper, each depth d as max(int(d * multiplier), least).
     depths = [64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024]
@@ -69,13 +66,13 @@ def test_widths(multiplier, least, adapter):
     assert kernels == expected
 
 
-def test_layers_of_ones_own(adapter, build_in_graph):
+def test_layers_of_ones_own(adapter, trace):
     from zoo.adapters.mobilenet_v1 import Conv, DepthSepConv
 
     cls, _ = adapter("mobilenet_v1")
     layers = [Conv([5, 5], 2, 16), DepthSepConv([3, 3], 2, 24), Conv([1, 1], 1, 32)]
     network = cls(conv_defs=layers, num_classes=3)
-    end_points = network.end_points(np.zeros((1, 28, 28, 3), np.float32))
+    _, end_points = trace(network, 1, 28, 28, 3)
     shapes = {name: tuple(value.shape) for name, value in end_points.items()}
     assert shapes == {
         "Conv2d_0": (1, 14, 14, 16),
@@ -87,20 +84,19 @@ def test_layers_of_ones_own(adapter, build_in_graph):
         "Predictions": (1, 3),
     }
     with pytest.raises(ArgumentError, match="Layer 1 of conv_defs"):
-        build_in_graph(cls(conv_defs=[layers[0], (3, 2, 8)]), 28, 28, 3)
+        trace(cls(conv_defs=[layers[0], (3, 2, 8)]), 1, 28, 28, 3)
 
 
-def test_depthwise_kernels_are_regularized_on_demand(adapter):
+def test_depthwise_kernels_are_regularized_on_demand(adapter, trace):
     cls, _ = adapter(ARCH)
     for regularize, count in ((False, 15), (True, 28)):
         network = cls(regularize_depthwise=regularize)
-        with skip_initializers():
-            network(np.zeros((1, 64, 64, 3), np.float32))
+        trace(network, 1, 64, 64, 3)
         assert len(network.losses) == count
 
 
-def test_no_weight_decay_is_no_loss(adapter):
+def test_no_weight_decay_is_no_loss(adapter, trace):
     cls, _ = adapter(ARCH)
     network = cls(weight_decay=0, final_endpoint="Conv2d_0")
-    network(np.zeros((1, 64, 64, 3), np.float32))
+    trace(network, 1, 64, 64, 3)
     assert network.losses == []
