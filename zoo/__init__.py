@@ -22,6 +22,7 @@ _HOME = {
     "load": "zoo.loading",
     "load_model": "zoo.model",
     "open_checkpoint": "zoo.hub",
+    "publish": "zoo.hub.publishing",
     "register": "zoo.registry",
     "to_native": "zoo.native",
     "verify": "zoo.validation",

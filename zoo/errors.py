@@ -130,6 +130,10 @@ class OfflineError(DownloadError):
     """A file is not in the cache, and offline mode forbids fetching it."""
 
 
+class PublishingError(ZooError, RuntimeError):
+    """A model could not be published, or is not what it should be to be published."""
+
+
 class ImageError(ZooError, ValueError):
     """Something given as an image is none."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -48,7 +49,9 @@ def load(
 
     Args:
         name: a registered name, such as "inception_v3", an alias, or a name with the tag
-            of one of its checkpoints, "inception_v3.slim_2016_08_28".
+            of one of its checkpoints, "inception_v3.slim_2016_08_28". Or
+            "hf://owner/repo[@revision]", where `zoo.publish` put a model: that model, as it
+            was; then no other argument but `offline` is taken.
         tf1_ckpt: a checkpoint of one's own, in any form that `zoo.open_checkpoint` reads: a
             path, or an address as in `source`.
         source: another place to take the checkpoint from: "hf://owner/repo[@revision][/file]",
@@ -94,6 +97,8 @@ def load(
     Example:
         >>> model = zoo.load("resnet_v2_50", num_classes=10, dropout_keep_prob=0.5)
     """
+    if isinstance(name, str) and hub.is_address(name):
+        return _load_published(offline=offline, given=locals())
     spec = registry.info(name)
     if weights not in ("published", None):
         raise ArgumentError(
@@ -159,6 +164,23 @@ def load(
                 allow_missing=allow_missing,
             )
     return model
+
+
+def _load_published(*, offline: bool | None, given: dict) -> TF1Model:
+    """The model at an address; `given` are the arguments of `load`."""
+    from zoo.hub.published import load_published
+
+    usual = inspect.signature(load).parameters
+    free = ("name", "offline", "progress", "arguments")
+    others = [key for key in given if key not in free and given[key] != usual[key].default]
+    if others or given["arguments"]:
+        raise ArgumentError(
+            "A published model is loaded as it was published.",
+            received=", ".join([*others, *given["arguments"]]),
+            accepted="offline",
+            next_step=f'For its weights alone: zoo.load(NAME, source="{given["name"]}", ...).',
+        )
+    return load_published(given["name"], offline=offline)
 
 
 def _model_name(spec, *, published: bool) -> str:

@@ -12,6 +12,7 @@ from zoo.cli import errors
 EXPECTED = {
     "ZooError": 2,
     "ArgumentError": 2,
+    "ConversionError": 2,
     "InputShapeError": 2,
     "UnknownModelError": 2,
     "CheckpointNotFoundError": 3,
@@ -22,6 +23,7 @@ EXPECTED = {
     "DownloadError": 4,
     "HashMismatchError": 4,
     "OfflineError": 4,
+    "PublishingError": 4,
     "UnsupportedEnvironmentError": 5,
     "RegistryError": 5,
     "ShimError": 5,

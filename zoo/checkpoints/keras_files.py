@@ -45,8 +45,20 @@ def check_keras_file(
             f"There is no Keras model at {path}.", next_step="Check the path."
         )
     with reading(path, "reading its description"):
-        for named in _named(json.loads(_config(path))):
-            _check(path, named, custom_objects or {})
+        check_description(path, json.loads(_config(path)), custom_objects)
+
+
+def check_description(
+    place: object, description: object, custom_objects: Mapping[str, object] | None = None
+) -> None:
+    """Looks through Keras's description of a model, as `check_keras_file` does.
+
+    Args:
+        place: what messages call the place that it comes from.
+        description: what `keras.saving.deserialize_keras_object` takes.
+    """
+    for named in _named(description):
+        _check(place, named, custom_objects or {})
 
 
 def _config(path: Path) -> bytes:
@@ -78,11 +90,11 @@ def _named(value: object) -> Iterator[Mapping]:
             pending.extend(value)
 
 
-def _check(path: Path, named: Mapping, custom_objects: Mapping) -> None:
+def _check(place: object, named: Mapping, custom_objects: Mapping) -> None:
     name, module = named["class_name"], named.get("module")
     if name in ("__lambda__", "TorchModuleWrapper"):
         raise CheckpointFormatError(
-            f"{path} holds code that would run when it is opened.",
+            f"{place} holds code that would run when it is opened.",
             received="a Lambda layer of a Python lambda" if name == "__lambda__" else name,
             next_step="Do not use this file, unless you trust whoever wrote it; then rebuild the "
             "model in code and load its weights.",
@@ -95,7 +107,7 @@ def _check(path: Path, named: Mapping, custom_objects: Mapping) -> None:
     if _is_keras(module, name) or _is_known(registered, name, custom_objects):
         return
     raise CheckpointFormatError(
-        f"{path} names something that is neither Keras's nor registered with Keras.",
+        f"{place} names something that is neither Keras's nor registered with Keras.",
         received=f"{module}.{name}" if name != "function" else f"{module}.{named.get('config')}",
         next_step="If you trust the file, import the module that registers it "
         "(keras.saving.register_keras_serializable) first.",

@@ -17,6 +17,7 @@ from zoo.cli.info import info
 from zoo.cli.inspect import inspect
 from zoo.cli.list import list_models
 from zoo.cli.predict import predict
+from zoo.cli.publish import publish
 from zoo.cli.verify import verify
 
 # A command is a function in a file of its own and a line here. The file imports TensorFlow, and
@@ -30,6 +31,7 @@ COMMANDS = {
     "bench": bench,
     "convert": convert,
     "export": export,
+    "publish": publish,
 }
 
 

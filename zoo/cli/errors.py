@@ -29,7 +29,7 @@ Exit codes:
   1    a negative answer: not the same function, nothing matches, a damaged cache
   2    wrong usage: an unknown command, model or option, or a bad value
   3    a checkpoint or image is not there, is damaged, or does not fit
-  4    a download failed, or offline mode forbids it
+  4    a download or a publication failed, or offline mode forbids it
   5    this installation does not serve: TensorFlow, Keras, a broken registry row
   70   a bug in zoo (--debug shows the traceback)
   74   reading or writing failed: no space left, a broken disk
@@ -40,6 +40,7 @@ Exit codes:
 # The first class that an error belongs to decides.
 _CODES: tuple[tuple[type[errors.ZooError], int], ...] = (
     (errors.DownloadError, DOWNLOAD),
+    (errors.PublishingError, DOWNLOAD),
     (errors.CheckpointNotFoundError, FILE),
     (errors.CheckpointFormatError, FILE),
     (errors.CheckpointMismatchError, FILE),
