@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from zoo.errors import ShimError
-from zoo.shim import activity
+from zoo.shim import activity, freezing
 from zoo.shim.attributes import track_attributes
 from zoo.shim.store import VariableStore
 from zoo.shim.tracing import TracedMethod
@@ -82,7 +82,9 @@ def track_tf1_style_variables(method: Callable) -> Callable:
             traced = state.methods[method] = TracedMethod(
                 _in_store(method, self, state), getattr(self, "compute_dtype", None)
             )
-        frozen = isinstance(self, keras.layers.Layer) and not self.trainable
+        frozen = freezing.is_frozen() or (
+            isinstance(self, keras.layers.Layer) and not self.trainable
+        )
         result, losses = traced(bound.args[1:], bound.kwargs, frozen=frozen)
         activity.hand_over(self, losses)
         return result

@@ -14,13 +14,13 @@ _frozen = contextvars.ContextVar("batch_norm_is_frozen", default=False)
 
 
 def is_frozen() -> bool:
-    """True inside a decorated layer whose `trainable` is False."""
+    """True inside a decorated layer whose `trainable` is False, and within `batch_norm_is_frozen`."""
     return _frozen.get()
 
 
 @contextlib.contextmanager
 def batch_norm_is_frozen(frozen: bool) -> Iterator[None]:
-    """Sets the flag for the TF1 code that runs within."""
+    """Sets the flag for the TF1 code that runs within, that of decorated layers included."""
     token = _frozen.set(frozen)
     try:
         yield
