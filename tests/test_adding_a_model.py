@@ -2,9 +2,10 @@
 which TensorFlow 1.15.5 made of the network's original code with tools/record_network.py."""
 
 import importlib.util
-import inspect
+import os
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -69,18 +70,46 @@ def test_the_golden_was_recorded_of_the_documents_code():
     assert (ADDED / "fleabane.py").read_text() == ORIGINAL
 
 
-def test_it_passes_the_tests_of_every_golden(built, golden_tests):
-    helpers = {
-        "built": built,
-        "relative_difference": networks.relative_difference,
-        "samples": networks.samples,
-    }
-    run = []
-    for name, test in vars(golden_tests).items():
-        if name.startswith("test_"):
-            test(**{argument: helpers[argument] for argument in inspect.signature(test).parameters})
-            run.append(name)
-    assert {"test_logits", "test_variables_have_the_names_shapes_flags_and_order"} <= set(run)
+@pytest.mark.slow
+def test_it_passes_the_tests_of_every_model_and_needs_no_other_change(tmp_path):
+    """In a copy of the checkout with the file, the row and the golden, and the README rendered."""
+    root = HERE.parent
+    skipped = shutil.ignore_patterns("__pycache__", "adapters")
+    shutil.copytree(root / "zoo", tmp_path / "zoo", ignore=skipped)
+    shutil.copytree(root / "adapters", tmp_path / "zoo" / "adapters")
+    for folder in ("tests", "tools"):
+        shutil.copytree(root / folder, tmp_path / folder)
+    for file in ("registry.yaml", "README.md", "pyproject.toml"):
+        shutil.copy(root / file, tmp_path)
+
+    (tmp_path / "zoo" / "adapters" / "fleabane.py").write_text(f"{ORIGINAL}\n\n{LAYER}")
+    with (tmp_path / "registry.yaml").open("a", encoding="utf-8") as file:
+        file.write("\n" + YAML[0])
+    for kind in ("variables", "outputs"):
+        for golden in (ADDED / kind).iterdir():
+            shutil.copy(golden, tmp_path / "tests" / "goldens" / kind)
+
+    def python(*arguments):
+        environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+
+    rendered = python("tools/render_readme.py")
+    assert rendered.returncode == 0, rendered.stderr
+    assert "| fleabane | 32 | 11 |" in (tmp_path / "README.md").read_text(encoding="utf-8")
+    files = ("adapters/test_goldens.py", "test_registry.py", "test_readme.py")
+    tests = python(
+        *("-m", "pytest", "-q", "-p", "no:cacheprovider", *(f"tests/{file}" for file in files)),
+        *("-k", "fleabane or test_registry or table_of_models"),
+    )
+    assert tests.returncode == 0, tests.stdout
+    ran = int(re.search(r"(\d+) passed", tests.stdout)[1])
+    assert ran > 9 + 50  # of its golden and of the registry
 
 
 def test_a_wrong_copy_does_not_pass(added, built, golden_tests):

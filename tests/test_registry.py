@@ -4,12 +4,14 @@ Expected facts come from the TF-Slim README (accuracies, sizes, classes), from t
 TensorFlow 1.15.5 (parameter counts); each test names its own.
 """
 
+import re
 import subprocess
 import sys
 import textwrap
 import types
 import warnings
 
+import networks
 import pytest
 
 import zoo.registry as registry
@@ -45,43 +47,27 @@ def row(**changes):
 
 # -- registry.yaml -----------------------------------------------------------------------------
 
-NAMES = {
-    *("inception_v1", "inception_v2", "inception_v3", "vgg_a", "vgg_16", "vgg_19"),
-    *("alexnet_v2", "overfeat", "i3d", "s3dg"),
-    *("nasnet_cifar", "nasnet_mobile", "nasnet_large", "pnasnet_mobile", "pnasnet_large"),
-    *("inception_v4", "inception_resnet_v2", "cifarnet", "lenet"),
-    *(f"resnet_v{v}_{depth}" for v in (1, 2) for depth in (50, 101, 152, 200)),
-    *(
-        f"mobilenet_v1_{width}_{size}"
-        for width in ("1.0", "0.75", "0.5", "0.25")
-        for size in (224, 192, 160, 128)
-    ),
-    *("mobilenet_v2_1.4_224", "mobilenet_v2_1.3_224"),
-    *(
-        f"mobilenet_v2_{width}_{size}"
-        for width in ("1.0", "0.75", "0.5", "0.35")
-        for size in (224, 192, 160, 128, 96)
-    ),
-    *(f"mobilenet_v3_{size}_{width}_224" for size in ("large", "small") for width in (1.0, 0.75)),
-    *(f"mobilenet_v3_{size}_minimalistic_1.0_224" for size in ("large", "small")),
-    *("mobilenet_edgetpu_1.0_224", "mobilenet_edgetpu_0.75_224"),
-}
 
-
-def test_every_network_of_the_slim_list_is_there(shipped):
-    assert set(shipped.list_models()) == NAMES
+def test_the_networks_of_the_slim_library_are_there(shipped):
+    """One of each kind, under the names of the Slim README's table or of nets_factory."""
+    for name in (
+        *("alexnet_v2", "overfeat", "vgg_a", "vgg_19", "lenet", "cifarnet", "i3d", "s3dg"),
+        *("inception_v1", "inception_v4", "inception_resnet_v2", "resnet_v1_200", "resnet_v2_50"),
+        *("nasnet_cifar", "nasnet-a_large_331", "pnasnet-5_mobile_224"),
+        *("mobilenet_v1_1.0_224", "mobilenet_v1_0.25_128", "mobilenet_v2_1.4_224"),
+        *("mobilenet_v2_0.35_96", "mobilenet_v3_large_1.0_224", "mobilenet_v3_small_0.75_224"),
+        *("mobilenet_v3_small_minimalistic_1.0_224", "mobilenet_edgetpu_1.0_224"),
+    ):
+        assert shipped.info(name)
 
 
 def test_models_without_a_published_checkpoint(shipped):
     """TF-Slim README: "TBA", or not in its table."""
-    without = {
-        *("resnet_v1_200", "resnet_v2_200", "vgg_a", "alexnet_v2", "overfeat"),
-        *("i3d", "s3dg", "cifarnet", "lenet"),
-        *("mobilenet_edgetpu_1.0_224", "mobilenet_edgetpu_0.75_224"),
-        "nasnet_cifar",
-    }
-    assert set(shipped.list_models(pretrained=False)) == without
-    assert set(shipped.list_models(pretrained=True)) == NAMES - without
+    without = set(shipped.list_models(pretrained=False))
+    published = set(shipped.list_models(pretrained=True))
+    assert without | published == set(shipped.list_models()) and not without & published
+    assert {"resnet_v1_200", "vgg_a", "overfeat", "i3d", "nasnet_cifar"} <= without
+    assert {"resnet_v1_152", "vgg_16", "mobilenet_v1_0.25_128", "nasnet_large"} <= published
 
 
 @pytest.mark.parametrize(
@@ -111,38 +97,72 @@ def test_published_accuracy(shipped, name, top1, top5):
     assert "Slim" in published.by
 
 
-# family -> (classes, label offset) of networks that are not ImageNet's: Kinetics-400.
-OTHER_CLASSES = {"video": (400, 0), "cifarnet": (10, 0), "lenet": (10, 0)}
-
-
-@pytest.mark.parametrize("name", sorted(NAMES))
-def test_facts_fit_together(shipped, name):
+@pytest.mark.parametrize(
+    "name, size, classes, offset, preprocessing",
+    [
+        ("vgg_16", 224, 1000, 0, "vgg"),
+        ("resnet_v1_101", 224, 1000, 0, "vgg"),
+        ("alexnet_v2", 224, 1000, 0, "vgg"),
+        ("overfeat", 231, 1000, 0, "vgg"),
+        ("resnet_v2_50", 299, 1001, 1, "inception"),  # the README's footnote
+        ("resnet_v2_152", 299, 1001, 1, "inception"),
+        ("inception_v1", 224, 1001, 1, "inception"),
+        ("inception_v3", 299, 1001, 1, "inception"),
+        ("mobilenet_v1_0.5_160", 160, 1001, 1, "inception"),
+        ("mobilenet_v3_small", 224, 1001, 1, "inception"),
+        ("nasnet_large", 331, 1001, 1, "inception"),
+        ("i3d", 224, 400, 0, "inception"),  # Kinetics-400
+        ("lenet", 28, 10, 0, "lenet"),
+        ("cifarnet", 32, 10, 0, "cifarnet"),
+        ("nasnet_cifar", 32, 10, 0, "cifarnet"),  # Slim has no other for CIFAR
+    ],
+)
+def test_input_and_classes(shipped, name, size, classes, offset, preprocessing):
+    """TF-Slim: VGG, ResNet V1, AlexNet and OverFeat have 1000 classes, the others of ImageNet put
+    the background first; preprocessing_factory."""
     spec = shipped.info(name)
-    # TF-Slim: VGG, ResNet V1, AlexNet and OverFeat have 1000 classes; the others put the
-    # background first.
-    no_background = spec.family in ("vgg", "resnet_v1", "alexnet", "overfeat")
-    imagenet = (1000, 0) if no_background else (1001, 1)
-    classes = (10, 0) if name == "nasnet_cifar" else OTHER_CLASSES.get(spec.family, imagenet)
-    assert (spec.num_classes, spec.label_offset) == classes
-    # README footnote: ResNet V2 was trained at 299 with Inception preprocessing.
-    own = {"cifarnet": "cifarnet", "lenet": "lenet"}  # Slim's preprocessing_factory
-    own["nasnet_cifar"] = "cifarnet"  # Slim has no other for CIFAR
-    assert spec.preprocessing == own.get(name, "vgg" if no_background else "inception")
-    if spec.family == "resnet_v2":
-        assert spec.input_size == 299
-    if spec.family == "mobilenet_v1":
-        width, size = name.split("_")[2:]
-        assert (spec.arguments, spec.input_size) == ({"depth_multiplier": float(width)}, int(size))
-    if name.startswith(("mobilenet_v2", "mobilenet_v3", "mobilenet_edgetpu")):
+    assert (spec.input_size, spec.num_classes, spec.label_offset) == (size, classes, offset)
+    assert spec.preprocessing == preprocessing
+
+
+def test_the_name_of_a_mobilenet_says_its_width_and_size(shipped):
+    named = [re.fullmatch(r"(\w+?)_(\d\.\d+)_(\d+)", n) for n in shipped.list_models("mobilenet*")]
+    for name, kind, width, size in ((m[0], *m.groups()) for m in named if m):
+        spec = shipped.info(name)
         # Of a narrower network the last layer keeps its width: section 6.1 of the V2 paper.
-        width, size = name.split("_")[-2:]
-        kept = {"finegrain_classification_mode": True} if float(width) < 1 else {}
-        assert spec.arguments == {"depth_multiplier": float(width), **kept}
+        kept = {"finegrain_classification_mode": True}
+        keeps = float(width) < 1 and kind != "mobilenet_v1"
+        assert spec.arguments == {"depth_multiplier": float(width), **(kept if keeps else {})}
         assert spec.input_size == int(size)
-    papers = "https://" if name in own else "https://arxiv.org/abs/"
-    assert spec.paper.url.startswith(papers) and spec.parameters and spec.golden
+
+
+def every_model(test):
+    """A test of every model in registry.yaml: what is true of a new one too."""
+    names = Registry.from_file(registry.registry_path()).list_models()
+    return pytest.mark.parametrize("name", names)(test)
+
+
+@every_model
+def test_a_row_agrees_with_its_golden(shipped, name):
+    """What TensorFlow 1.15.5 counted in the original graph."""
+    spec = shipped.info(name)
+    recorded = networks.recorded_variables(spec.golden)
+    assert spec.num_classes == recorded["num_classes"]
+    assert spec.parameters == recorded["num_params"]
+    assert (*spec.image_shape[:-3], spec.image_shape[-1]) == (
+        *recorded["input_shape"][1:-3],
+        recorded["input_shape"][-1],
+    )
+
+
+@every_model
+def test_a_row_says_where_everything_comes_from(shipped, name):
+    spec = shipped.info(name)
+    assert spec.family and spec.paper.title and spec.paper.url.startswith("https://")
+    if spec.num_classes in (1000, 1001):  # ImageNet's, and a background before them
+        assert spec.label_offset == spec.num_classes - 1000
     for checkpoint in spec.checkpoints.values():
-        assert checkpoint.licence
+        assert checkpoint.licence and checkpoint.sources
         for source in checkpoint.sources:
             assert source.member
             assert source.kind != "https" or source.options["url"].startswith("https://")
@@ -208,12 +228,10 @@ def test_patterns_are_globs_of_any_case(shipped):
 
 
 def test_families(shipped):
-    assert shipped.families() == [
-        *("alexnet", "cifarnet", "inception", "lenet"),
-        *("mobilenet_v1", "mobilenet_v2", "mobilenet_v3", "nasnet", "overfeat"),
-        *("pnasnet", "resnet_v1", "resnet_v2", "vgg"),
-        "video",
-    ]
+    families = shipped.families()
+    assert families == sorted(set(families))
+    assert {"inception", "mobilenet_v1", "resnet_v1", "resnet_v2", "vgg", "video"} <= set(families)
+    assert shipped.list_models(family="vgg") == ["vgg_16", "vgg_19", "vgg_a"]
     with pytest.raises(ArgumentError, match="resnet_v1"):
         shipped.list_models(family="resnet_v")
 
@@ -546,20 +564,14 @@ def test_real_entry_point_of_an_installed_package(tmp_path):
 
 
 def test_registry_and_hub_are_light():
-    """No heavy library, and nothing of the network, before it is needed; well under 0.5 s."""
+    """No heavy library, and nothing of the network, before it is needed."""
     code = textwrap.dedent(
         """
-        import time
-        begun = time.perf_counter()
         import sys, zoo.registry, zoo.hub
         zoo.registry.list_models()
-        heavy = {"tensorflow", "keras", "numpy", "requests", "rich", "tf_slim"} & set(sys.modules)
-        print(sorted(heavy), time.perf_counter() - begun)
+        heavy = {"tensorflow", "keras", "numpy", "requests", "rich", "tf_slim"}
+        print(sorted(heavy & set(sys.modules)))
         """
     )
-    runs = [
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
-        for _ in range(3)
-    ]
-    assert all(run.startswith("[] ") for run in runs), runs
-    assert min(float(run.split()[-1]) for run in runs) < 0.4
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.strip() == "[]", result.stderr
