@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
 import numpy as np
 
-from zoo.checkpoints.checkpoint import Checkpoint, Tensor, reading
+from zoo.checkpoints.checkpoint import Checkpoint, Tensor
 from zoo.checkpoints.wire import WireError
+from zoo.errors import CheckpointFormatError, ZooError
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _MOST = 100_000  # objects in a file; NASNet-A large has some 4,000 in Keras's layout
@@ -43,23 +45,27 @@ class Hdf5Checkpoint(Checkpoint):
         tensors: dict[str, Tensor] = {}
         seen = 0
 
-        def note(name: str, link: object) -> None:
+        def note(name: str, link: object) -> str | None:
+            """Notes a dataset; what it returns ends the walk, which no exception may."""
             nonlocal seen
             seen += 1
             if seen > _MOST:
-                raise WireError(f"it holds more than {_MOST} objects")
+                return f"it holds more than {_MOST} objects"
             if not isinstance(link, h5py.HardLink):
-                raise WireError(f"{name!r} is a link to elsewhere")
+                return f"{name!r} is a link to elsewhere"
             item = self._file[name]
             if not isinstance(item, h5py.Dataset):
-                return
+                return None
             if item.external or item.is_virtual:
-                raise WireError(f"{name!r} keeps its values in another file")
+                return f"{name!r} keeps its values in another file"
             if item.dtype.kind not in "fiub":
-                raise WireError(f"{name!r} holds values of dtype {item.dtype}")
+                return f"{name!r} holds values of dtype {item.dtype}"
             tensors[name] = Tensor(tuple(item.shape), item.dtype)
+            return None
 
-        self._file.visititems_links(note)
+        wrong = self._file.visititems_links(note)
+        if wrong is not None:
+            raise WireError(wrong)
         return tensors
 
     @property
@@ -77,7 +83,23 @@ class Hdf5Checkpoint(Checkpoint):
         return "layer_names" in self._file.attrs or "model_weights" in self._file
 
     def _read(self, name: str, tensor: Tensor, check: bool) -> np.ndarray:
-        return self._file[name][()]
+        with reading(self.file, f"reading {name!r}"):
+            return self._file[name][()]
+
+
+@contextlib.contextmanager
+def reading(file: str | os.PathLike, doing: str):
+    """Turns whatever a reader of HDF5 raises into one clear error about the file."""
+    try:
+        yield
+    except (ZooError, PermissionError):
+        raise
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+        raise CheckpointFormatError(
+            f"The HDF5 file {file} is damaged, or none of Keras's ({doing}: {reason}).",
+            next_step="Fetch or copy the file again, or save the weights anew with Keras.",
+        ) from error
 
 
 def is_hdf5(path: str | os.PathLike) -> bool:

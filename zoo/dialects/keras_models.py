@@ -10,9 +10,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from zoo.checkpoints.checkpoint import Checkpoint, Tensor, reading
+from zoo.checkpoints.checkpoint import Checkpoint, Tensor
 from zoo.dialects.counterpart import Counterpart
-from zoo.dialects.hdf5 import Hdf5Checkpoint
+from zoo.dialects.hdf5 import Hdf5Checkpoint, reading
 from zoo.errors import CheckpointMismatchError
 
 _NUMBERED = re.compile(r"(conv2d|batch_normalization)(?:_(\d+))?")

@@ -213,20 +213,21 @@ def _of_architecture(
 ) -> tuple[Dialect, Counterpart] | None:
     """The dialect and the network there, which has to be the model's; None for TF1 names."""
     found = list(recognition.candidates(checkpoint))
-    own = architecture(spec)
-    fitting = [one for one in found if architecture(registry.info(one[1].model)) == own]
-    if fitting:
-        return fitting[0]
     if not found:
         check_known(checkpoint)
-    else:
-        best = recognition.recognise(checkpoint)
-        raise CheckpointMismatchError(
-            f"The checkpoint {checkpoint.path} is of another network than {spec.name}.",
-            received=str(best),
-            next_step=f'Use zoo.load("{best.models[0]}", ...).',
-        )
-    return None
+        return None
+    own = architecture(spec)
+    fitting = [one for one in found if architecture(registry.info(one[1].model)) == own]
+    if fitting and (len(found) == 1 or recognition.compare(checkpoint, *fitting[0]).complete):
+        return fitting[0]
+    best = recognition.recognise(checkpoint)
+    if fitting and not best.complete:
+        return fitting[0]  # and strict matching says what is wrong with it
+    raise CheckpointMismatchError(
+        f"The checkpoint {checkpoint.path} is of another network than {spec.name}.",
+        received=str(best),
+        next_step=f'Use zoo.load("{best.models[0]}", ...).',
+    )
 
 
 def _classes(checkpoint: Checkpoint, counterpart: Counterpart) -> int | None:
