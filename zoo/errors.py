@@ -134,6 +134,10 @@ class PublishingError(ZooError, RuntimeError):
     """A model could not be published, or is not what it should be to be published."""
 
 
+class TrainingError(ZooError, RuntimeError):
+    """Training cannot go on: the loss is no number any more, or the memory does not suffice."""
+
+
 class ImageError(ZooError, ValueError):
     """Something given as an image is none."""
 

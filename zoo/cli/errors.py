@@ -26,7 +26,8 @@ Exit codes:
 
 \b
   0    done; verified; found
-  1    a negative answer: not the same function, nothing matches, a damaged cache
+  1    a negative answer: not the same function, nothing matches, a damaged cache,
+       a training that broke off
   2    wrong usage: an unknown command, model or option, or a bad value
   3    a checkpoint or image is not there, is damaged, or does not fit
   4    a download or a publication failed, or offline mode forbids it
@@ -48,6 +49,7 @@ _CODES: tuple[tuple[type[errors.ZooError], int], ...] = (
     (errors.UnsupportedEnvironmentError, INSTALLATION),
     (errors.RegistryError, INSTALLATION),
     (errors.ShimError, INSTALLATION),
+    (errors.TrainingError, NEGATIVE),
     (errors.ZooError, USAGE),
 )
 
