@@ -165,8 +165,12 @@ def mistaken_content(path: str | os.PathLike) -> tuple[str, str] | None:
     if head.startswith(b"\x89HDF\r\n\x1a\n"):
         return (
             "is an HDF5 file (Keras weights or model), not a TF1 checkpoint",
-            "Load it with Keras, or give the checkpoint that it was made from.",
+            "Load it with Keras, or give the checkpoint that it was made from. `zoo.load` and "
+            "`zoo convert` take weights of keras.applications.",
         )
     if head.startswith(b"\x80") and b"torch" in head.lower():
-        return "is a PyTorch file, not a TF1 checkpoint", "Give the TF1 checkpoint itself."
+        return (
+            "is a pickled PyTorch file, which can run code and is not read",
+            "Give the TF1 checkpoint itself, or timm's or Transformers' .safetensors.",
+        )
     return None
