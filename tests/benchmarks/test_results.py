@@ -54,6 +54,6 @@ def test_committed_results_are_read_and_named_so(request):
     assert files
     for file in files:
         assert re.fullmatch(
-            r"(benchmark|startup)-[a-z0-9_]+-float32-tf[\d.]+-keras[\d.]+\.csv", file.name
+            r"(benchmark|forms|startup)-[a-z0-9_]+-float32-tf[\d.]+-keras[\d.]+\.csv", file.name
         )
         assert results.read_csv(file)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from zoo import benchmarks
-from zoo.benchmarks import startup, throughput
+from zoo.benchmarks import forms, startup, throughput
 from zoo.benchmarks.spread import Spread
 from zoo.cli import errors
 
@@ -14,6 +14,13 @@ def made_up(name, function=1.0):
     seconds = {"session": [1.0, 1.0], "function": [function] * 2, "eager": [function] * 2}
     counts = {"session": 10**9}
     return throughput.Throughput(name, None, 16, 32, 10, counts, seconds, seconds, 2)
+
+
+def made_up_forms(name, batch, folded=1.0):
+    seconds = {"session": [1.0, 1.0], "folded": [folded] * 2, "onnxruntime": [1.0, 1.0]}
+    runtimes = dict.fromkeys(seconds, "made up 1.0")
+    skipped = {"timm": "timm not installed"}
+    return forms.FormSpeeds(name, batch, 32, 2, 0.5, seconds, seconds, runtimes, skipped)
 
 
 @pytest.fixture
@@ -25,6 +32,11 @@ def asked(monkeypatch):
         calls.append((name, batch, rounds))
         return made_up(name, 1.2 if name == "alexnet_v2" else 1.0)
 
+    def measure_forms(name, *, batches, rounds, progress):
+        calls.append((name, batches, rounds))
+        for batch in batches:
+            yield made_up_forms(name, batch, 2.0 if name == "alexnet_v2" else 0.5)
+
     def measure_startup(times):
         calls.append(times)
         return [startup.Startup("import zoo", Spread.of([0.01]), 0.01, False, 0.1)]
@@ -33,7 +45,7 @@ def asked(monkeypatch):
         calls.append((name, times))
         return startup.Load(name, 100, Spread.of([1.0]), 1.0, 150, 120)
 
-    for measure in (measure_throughput, measure_startup, measure_load):
+    for measure in (measure_throughput, measure_forms, measure_startup, measure_load):
         monkeypatch.setattr(benchmarks, measure.__name__, measure, raising=False)
     return calls
 
@@ -88,11 +100,38 @@ def test_startup(run, asked, tmp_path):
     assert [row["what"] for row in rows] == ["import zoo", "load resnet_v1_50"]
 
 
+def test_forms(run, asked, tmp_path):
+    result = run("bench", "mobilenet_v1", "--forms", "--rounds", 2, "--csv", tmp_path)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert asked == [("mobilenet_v1_1.0_224", [1, 16], 2)]
+    lines = [line.split("\t")[1:] for line in result.stdout.splitlines()]
+    assert lines[5:] == [
+        ["16", "session", "16.0", "1000.0", "1000.0..1000.0", "1000.0", "made up 1.0"],
+        ["16", "folded", "32.0", "500.0", "500.0..500.0", "500.0", "made up 1.0"],
+        ["16", "onnxruntime", "16.0", "1000.0", "1000.0..1000.0", "1000.0", "made up 1.0"],
+        ["16", "timm", "-", "-", "-", "-", "skipped: timm not installed"],
+        ["16", "folded / onnxruntime", "2.000", "2.000..2.000", ">= 1", "met"],
+    ]
+    (file,) = tmp_path.iterdir()
+    assert file.name.startswith("forms-cpu-float32-tf2.")
+    expected = [made_up_forms("mobilenet_v1_1.0_224", batch, 0.5) for batch in (1, 16)]
+    assert benchmarks.read_csv(file) == [row for one in expected for row in one.to_dicts()]
+
+
+def test_a_peer_that_is_faster_is_a_negative_answer(run, asked):
+    result = run("bench", "alexnet_v2", "--forms", "--batch", 1, "--json")
+    assert result.exit_code == errors.NEGATIVE
+    assert asked == [("alexnet_v2", [1], 20)]
+    assert [row["over_best_peer"] for row in json.loads(result.stdout)] == [1.0, 0.5, 1.0, None]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ([], "names of models"),
         (["mobilnet_v1"], "mobilenet_v1"),
+        (["--forms"], "names of models"),
+        (["vgg_16", "--forms", "--startup"], "one at a time"),
         (["vgg_16", "--rounds", "0"], "rounds"),
         (["vgg_16", "--csv", "/nowhere/at/all.csv"], "/nowhere/at"),
     ],
