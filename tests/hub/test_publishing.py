@@ -359,8 +359,9 @@ def _safetensors(facts):
 )
 @pytest.mark.parametrize("status", [401, 403])
 def test_refusal_at_any_step_publishes_nothing_and_tells_no_token(
-    the_hub, model, known, capfd, where, status
+    the_hub, model, known, facts, capfd, where, status
 ):
+    where = f"/{hashlib.sha256(_safetensors(facts)).hexdigest()}" if where == "upload" else where
     the_hub.fail(where, Fault(status))
     with pytest.raises(PublishingError, match="Not published") as caught:
         zoo.publish(model, "me/net")

@@ -202,8 +202,11 @@ def _failure(error: Exception, place: str) -> Exception | None:
         )
     if any(kind in ("httpx.TransportError", "httpx2.TransportError") for kind in kinds):
         return TryAgain(f"the connection to {host} broke")
+    if isinstance(error, RuntimeError) and isinstance(error.__cause__, Exception):
+        return _failure(error.__cause__, place)  # which upload it was that failed
     if isinstance(error, (ValueError, KeyError, TypeError, AttributeError)):
-        return DownloadError(f"{place}: the Hub's answer cannot be understood.")
+        detail = (str(error) or type(error).__name__).strip().replace("\n", " ")[:200]
+        return DownloadError(f"{place}: the Hub's answer cannot be understood ({detail}).")
     return None
 
 
