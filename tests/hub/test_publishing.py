@@ -129,6 +129,17 @@ def test_changed_model_with_arguments_of_its_own_comes_back(the_hub, small_check
     assert "changed since" in publication.card
 
 
+@pytest.mark.slow
+def test_model_of_mixed_precision_comes_back(the_hub, small_checkpoint, images):
+    model = zoo.load(SMALL, tf1_ckpt=small_checkpoint, dtype="mixed_bfloat16")
+    zoo.publish(model, "me/net")
+    back = zoo.load("hf://me/net")
+    assert back.network.compute_dtype == "bfloat16"
+    np.testing.assert_array_equal(outputs(back, images), outputs(model, images))
+    report = json.loads(files(the_hub)["equivalence.json"])
+    assert report["tf1_graph"]["passed"]
+
+
 def test_plain_model_comes_back_bit_for_bit(the_hub, facts, images):
     publication = zoo.publish(facts.native, "me/net")
     assert set(publication.files) == ALL - {"equivalence.json"}

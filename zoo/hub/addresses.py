@@ -148,13 +148,18 @@ def _from_hub(address: str, offline: bool, progress: bool) -> str:
     return BUNDLE_FILE.sub("", str(paths[0]))
 
 
-def fetch_files(address: Address, choose: Choice, offline: bool, progress: bool) -> list[Path]:
+def fetch_files(
+    address: Address, choose: Choice, offline: bool, progress: bool, *, again: bool = False
+) -> list[Path]:
     """The local paths of the files that `choose` picks of a repository, verified.
+
+    Args:
+        again: more files of a repository that some have been fetched of just now.
 
     Raises:
         DownloadError: they cannot be had, or `choose` raises it.
     """
-    pin, chosen = _pinned(address, choose, offline, progress)
+    pin, chosen = _pinned(address, choose, offline, progress and not again)
     paths = []
     for file in chosen:
         source = huggingface.source_of(address.repo, pin.commit, file)

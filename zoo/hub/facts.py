@@ -237,7 +237,11 @@ def _equivalence(model: TF1Model, native: keras.Model, unchanged: bool) -> dict:
     """Compares the model with the TF1 graph in a Session, and with its native form.
 
     The graph gets the checkpoint's values where those are the model's, else the model's own.
+    A model of lower precision is compared in float32.
     """
+    if model.network.compute_dtype != "float32":
+        model = _in_float32(model)
+        native = to_native(model)
     images = np.concatenate([_noise(model, number) for number in range(2)])
     loaded = model.load_report
     try:
@@ -256,6 +260,16 @@ def _equivalence(model: TF1Model, native: keras.Model, unchanged: bool) -> dict:
         )
     native_form = {"difference": difference, "tolerance": tolerances.LOGITS}
     return {"tf1_graph": report.to_dict(), "native": native_form, "images": "2 of uniform noise"}
+
+
+def _in_float32(model: TF1Model) -> TF1Model:
+    config = model.get_config()
+    config["network"]["config"]["dtype"] = "float32"
+    twin = TF1Model.from_config(config)
+    for name, variable in twin.tf1_variables.items():
+        variable.assign(model.tf1_variables[name])
+    twin.load_report = model.load_report
+    return twin
 
 
 def _noise(model: TF1Model, seed: int) -> np.ndarray:

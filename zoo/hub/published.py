@@ -68,7 +68,7 @@ def load_published(
             raise DownloadError(f"{address} lacks {', '.join(missing)}; it is incomplete.")
         return [by_path[name] for name in KINDS[kind]]
 
-    paths = fetch_files(place, choose, offline, progress)
+    paths = fetch_files(place, choose, offline, progress, again=True)
     if kind == "native":
         return _native(place, *paths)
     return _tf1(place, description, *paths)
