@@ -3,6 +3,7 @@
 import sys
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import tensorflow as tf
@@ -13,12 +14,19 @@ from zoo.export import to_onnx
 
 
 def test_it_is_the_same_function(small, noise, tmp_path):
-    session = onnxruntime.InferenceSession(to_onnx(small, tmp_path / "new" / "small.onnx"))
+    file = to_onnx(small, tmp_path / "new" / "small.onnx")
+    session = onnxruntime.InferenceSession(file)
     images = noise(3, 128, 128, 3)
     (outputs,) = session.run(["probabilities"], {"images": images})
     expected = small.predict(images, verbose=0)
     # Another implementation of the same float32 operations.
     np.testing.assert_allclose(outputs, expected, atol=1e-4 * expected.max())
+    graph = onnx.load(file).graph
+    constants = {constant.name for constant in graph.initializer}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    assert len(convolutions) == 28  # 27 of the base and the logits'
+    # Programs other than ONNX Runtime want kernels as they are, not moved by further nodes.
+    assert all(node.input[1] in constants for node in convolutions)
 
 
 def test_an_operation_that_onnx_has_not(tmp_path):
