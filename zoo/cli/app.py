@@ -16,6 +16,7 @@ from zoo.cli.export import export
 from zoo.cli.info import info
 from zoo.cli.inspect import inspect
 from zoo.cli.list import list_models
+from zoo.cli.map import weight_map
 from zoo.cli.predict import predict
 from zoo.cli.publish import publish
 from zoo.cli.verify import verify
@@ -28,6 +29,7 @@ COMMANDS = {
     "predict": predict,
     "inspect": inspect,
     "verify": verify,
+    "map": weight_map,
     "bench": bench,
     "convert": convert,
     "export": export,

@@ -7,6 +7,8 @@
 """
 
 from zoo.native.conversion import to_native
+from zoo.native.stages import RestOfNetwork
 from zoo.native.weight_map import Entry, WeightMap
+from zoo.native.weights import load_weights
 
-__all__ = ["Entry", "WeightMap", "to_native"]
+__all__ = ["Entry", "RestOfNetwork", "WeightMap", "load_weights", "to_native"]

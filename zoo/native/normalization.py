@@ -34,14 +34,11 @@ def spelt_out(reading: Reading, op) -> Node | None:
     """`x * s + (beta - mean * s)`, where `s = gamma / sqrt(variance + epsilon)`."""
     graph = reading.graph
     product, rest = (graph.plain(tensor) for tensor in op.inputs)
-    if product.op.type != "Mul" or rest.op.type not in ("Sub", "Neg"):
-        return None
-    *beta, shift = rest.op.inputs
-    shift = graph.plain(shift)
-    if shift.op.type != "Mul":
+    beta, shift = _beta_and_shift(graph, rest)
+    if product.op.type != "Mul" or shift is None:
         return None
     scaled = [graph.plain(tensor) for tensor in product.op.inputs]
-    factors = [graph.plain(tensor) for tensor in shift.op.inputs]
+    factors = [_negated(graph, tensor) for tensor in shift.op.inputs]
     scale = next((tensor for tensor in factors if any(tensor is s for s in scaled)), None)
     if scale is None:
         return None
@@ -56,7 +53,25 @@ def spelt_out(reading: Reading, op) -> Node | None:
         if not _are_moments(graph, inputs, mean, variance):
             raise Unreadable("it normalizes by moments that are not those of the batch")
         statistics = ()
-    return _layer(reading, op, source, gamma, beta[0] if beta else None, statistics, epsilon)
+    return _layer(reading, op, source, gamma, beta, statistics, epsilon)
+
+
+def _beta_and_shift(graph: TracedLayer, rest):
+    """(beta or None, `mean * s`) of `beta - mean * s`, or of `-mean * s`; (None, None) else."""
+    if rest.op.type == "Sub":
+        beta, shift = rest.op.inputs[0], graph.plain(rest.op.inputs[1])
+    elif rest.op.type == "Neg":
+        beta, shift = None, graph.plain(rest.op.inputs[0])
+    else:
+        negated = any(graph.plain(tensor).op.type == "Neg" for tensor in rest.op.inputs)
+        beta, shift = None, rest if negated else None
+    return (beta, shift) if shift is not None and shift.op.type == "Mul" else (None, None)
+
+
+def _negated(graph: TracedLayer, tensor):
+    """What is negated, in `-mean * s`; any other tensor itself."""
+    tensor = graph.plain(tensor)
+    return graph.plain(tensor.op.inputs[0]) if tensor.op.type == "Neg" else tensor
 
 
 def _scale(graph: TracedLayer, tensor):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from zoo.native.nodes import Constant, Node
@@ -65,7 +67,7 @@ def _over_some_places(reading: Reading, op, before, axes) -> Node:
 def reshape(reading: Reading, op) -> Node:
     before, after = shape_of(reading.inputs(op)[0]), shape_of(op.outputs[0])
     source = reading.node(op.inputs[0])
-    if not after or (after[0] is not None and before[0] is None):
+    if not after or (after[0] is not None and before[0] is None) or _size_changes(before, after):
         raise Unreadable("it mixes the examples of a batch")
     if before[1:] == after[1:] and None not in after[1:]:
         return source
@@ -76,6 +78,13 @@ def reshape(reading: Reading, op) -> Node:
     target = tuple(-1 if side is None else side for side in after[1:])
     config = {"target_shape": target}
     return Node("Reshape", scope_of(op), (source,), config, shape=after)
+
+
+def _size_changes(before, after) -> bool:
+    """Whether an example has another number of values afterwards."""
+    if None in after[1:]:
+        return False  # what is open takes up what is left
+    return None in before[1:] or math.prod(before[1:]) != math.prod(after[1:])
 
 
 @reads("ConcatV2")

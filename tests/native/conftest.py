@@ -1,0 +1,118 @@
+"""What the tests of zoo.native share: recorded networks as Keras models, and other backends."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import networks
+import numpy as np
+import pytest
+
+from zoo.shim import skip_initializers
+
+BACKENDS = ("jax", "torch")
+WORKER = Path(__file__).with_name("backend_worker.py")
+
+
+def model_of(network, image_shape, name="model"):
+    """A Keras model from images to logits, with the recipe's weights."""
+    images = keras.Input(image_shape, name="images")
+    with skip_initializers():
+        model = keras.Model(images, network(images), name=name)
+    networks.give_weights(network)
+    return model
+
+
+def recorded_model(arch, image_shape=None, **arguments):
+    """A recorded network as a Keras model with the recipe's weights."""
+    cls, defaults = networks.adapter(arch)
+    shape = image_shape or networks.recorded_variables(arch)["input_shape"][1:]
+    return model_of(cls(**{**defaults, **arguments}), shape, arch)
+
+
+@pytest.fixture(name="recorded_model")
+def recorded_model_fixture():
+    return recorded_model
+
+
+@pytest.fixture(name="model_of")
+def model_of_fixture():
+    return model_of
+
+
+class Backend:
+    """A process with another Keras backend, which runs native models of ours."""
+
+    def __init__(self, name: str) -> None:
+        environment = {
+            **os.environ,
+            "KERAS_BACKEND": name,
+            "JAX_PLATFORMS": "cpu",
+            "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # compiles twice as fast
+        }
+        self.name = name
+        self._process = subprocess.Popen(
+            [sys.executable, str(WORKER)],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, folder, shape, **files):
+        """The output of the model in `files` for the recipe's images of a shape."""
+        result = folder / f"{self.name}.npy"
+        request = {"shape": list(shape), "result": str(result)}
+        request |= {kind: str(path) for kind, path in files.items()}
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        assert answer, f"the process with the {self.name} backend has ended"
+        assert json.loads(answer) == {"backend": self.name, "loaded": []}
+        return np.load(result)
+
+    def close(self) -> None:
+        self._process.stdin.close()
+        self._process.wait()
+
+
+@pytest.fixture(scope="session", params=BACKENDS)
+def backend(request):
+    pytest.importorskip(request.param)
+    backend = Backend(request.param)
+    yield backend
+    backend.close()
+
+
+@pytest.fixture(scope="session")
+def backends():
+    started = [Backend(name) for name in BACKENDS if pytest.importorskip(name)]
+    yield started
+    for backend in started:
+        backend.close()
+
+
+@pytest.fixture
+def described(tmp_path):
+    """Writes what another process needs of a native model, without its values."""
+
+    def describe(native):
+        files = {
+            "config": tmp_path / "config.json",
+            "map": tmp_path / "map.json",
+            "constants": tmp_path / "constants.npz",
+        }
+        files["config"].write_text(native.to_json())
+        native.weight_map.save(files["map"])
+        constants = {
+            entry.path: getattr(native.get_layer(entry.layer), entry.weight).numpy()
+            for entry in native.weight_map
+            if entry.how == "constant"
+        }
+        np.savez(files["constants"], **constants)
+        return files
+
+    return describe

@@ -1,0 +1,78 @@
+"""Every recorded network in its native form, on each backend of Keras's, against what TensorFlow
+1.15.5 recorded of the original (goldens/outputs)."""
+
+import networks
+import numpy as np
+import pytest
+import recipe
+
+from zoo.native import to_native
+
+SMALL = ("mobilenet_v1_025", "lenet", "cifarnet")
+
+# One of each family: the others have the same layers in other numbers.
+FAMILIES = (
+    "alexnet_v2",
+    "cifarnet",
+    "i3d",
+    "inception_resnet_v2",
+    "inception_v1",
+    "inception_v2",
+    "inception_v3",
+    "lenet",
+    "mobilenet_edgetpu",
+    "mobilenet_v1_025",
+    "mobilenet_v2_035",
+    "mobilenet_v3_small",
+    "nasnet_cifar",
+    "resnet_v1_50",
+    "resnet_v2_50",
+    "s3dg",
+    "vgg_a",
+)
+
+
+def marked(archs):
+    return [pytest.param(a, marks=() if a in SMALL else pytest.mark.slow) for a in archs]
+
+
+@pytest.mark.parametrize("arch", marked(networks.registered()))
+def test_logits_on_every_backend(arch, recorded_model, backends, described, tmp_path):
+    model = recorded_model(arch)
+    native = to_native(model)
+    shape = networks.recorded_variables(arch)["input_shape"]
+    images = recipe.images(shape)
+    expected = expected_logits(arch, model, images)
+    # The goldens' own bounds: two TensorFlows differ by as much on the same code.
+    bound = 3e-5 if arch == "mobilenet_v3_large" else 1e-5
+    assert difference(native.predict_on_batch(images), expected) < bound
+    for backend in backends:
+        result = backend.run(tmp_path, shape, **described(native))
+        # Other kernels sum in another order; a wrong padding is off by 1e-2 and more.
+        assert difference(result, expected) < 1e-4, backend.name
+
+
+@pytest.mark.parametrize("arch", marked(FAMILIES))
+def test_folded_logits(arch, recorded_model):
+    model = recorded_model(arch)
+    folded = to_native(model, fold_batch_norm=True)
+    images = recipe.images(networks.recorded_variables(arch)["input_shape"])
+    expected = expected_logits(arch, model, images)
+    assert difference(folded.predict_on_batch(images), expected) < 1e-4
+    kinds = [type(layer).__name__ for layer in folded.layers]
+    # Where a ResNet V2 or a NASNet adds first, there is no layer to fold into.
+    stays = arch in ("resnet_v2_50", "nasnet_cifar")
+    assert ("BatchNormalization" in kinds) <= stays
+
+
+def expected_logits(arch, model, images):
+    """Recorded; where it is not (widths of MobileNets and the like), the TF1 code's own on this
+    TensorFlow, whose wiring tests/adapters holds against the recorded widths."""
+    try:
+        return np.load(networks.GOLDENS / f"outputs/{arch}.npz")["logits"]
+    except FileNotFoundError:
+        return model.predict_on_batch(images)
+
+
+def difference(got, expected):
+    return networks.relative_difference(np.reshape(got, np.shape(expected)), expected)
