@@ -286,7 +286,8 @@ class Cells:
         It grows in proportion to the cell's depth, and over `total_training_steps` from 0. The
         step is `current_step`, or else the global step of the TF1 graph being built. Where there
         is neither, the full rate holds from the start: the original makes a global step itself,
-        but a variable of the network's own would be one that checkpoints lack.
+        but a variable of the network's own would be one that checkpoints lack. The original's
+        stem goes by the global step even where a step is given; here all cells go by that step.
         """
         depth = (self._made + 1) / self._total_cells
         rate = depth * (1 - self.config.drop_path_keep_prob)
@@ -390,6 +391,8 @@ class CellNetwork(TF1Network):
     hyper-parameters that differ from the published network's; see `Config`) and `current_step`: a
     number, or a function of nothing that reads a variable, such as
     `lambda: model.optimizer.iterations`. Drop path grows with it; see `Cells.drop_path_rate`.
+    With `final_endpoint` "Logits" or "Predictions" that end point is the result, where the original
+    gives the features before the logits.
     """
 
     scope = ""

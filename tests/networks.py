@@ -98,7 +98,8 @@ class Built:
         self.recorded = recorded_variables(arch)
         self.images = recipe.images(self.recorded["input_shape"])
         self.network = make(arch, **arguments)
-        self.logits, self.end_points = run(self.network, self.images)
+        logits, self.end_points = run(self.network, self.images)
+        self.logits = np.asarray(logits)
 
     @property
     def outputs(self):

@@ -6,7 +6,6 @@ other configurations, in test_arguments.py.
 """
 
 import json
-from pathlib import Path
 
 import keras
 import networks
@@ -27,9 +26,7 @@ v1 = tf.compat.v1
 
 TRAINING = {
     case["arch"]: case
-    for case in json.loads(
-        (Path(networks.GOLDENS) / "outputs" / "training_nasnet.json").read_text()
-    )
+    for case in json.loads((networks.GOLDENS / "outputs" / "training_nasnet.json").read_text())
 }
 # As deep as two halvings and an auxiliary head need, and narrow, for what is no matter of size.
 NARROW = {"num_cells": 3, "num_conv_filters": 8}
@@ -102,6 +99,7 @@ def test_dropped_paths_are_made_up_for_by_the_others():
     assert abs(values.mean() - 1) < 0.05
 
 
+@pytest.mark.slow
 def test_the_step_may_be_the_optimizers():
     network = NASNetCifar(
         num_classes=3, config=ONE_CELL, current_step=lambda: model.optimizer.iterations
