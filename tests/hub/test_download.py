@@ -153,6 +153,11 @@ def test_whole_part_is_taken_without_fetching_it_again(server, target, body):
     assert len(server.requests) == 1
 
 
+def test_empty_file(server, target):
+    assert download(server.add("/net.tar.gz", b""), target).size == 0
+    assert target.read_bytes() == b"" and names(target.parent) == ["net.tar.gz"]
+
+
 def test_compressed_body_is_stored_as_sent(server, target):
     import gzip
 

@@ -472,6 +472,29 @@ def test_weights_of_another_network(published, tmp_path):
         zoo.load("hf://me/net")
 
 
+@pytest.mark.filterwarnings("ignore:Skipping nested container")
+@pytest.mark.parametrize("kind", ["damage", "link", "storage elsewhere", "other network"])
+def test_weights_of_a_plain_model_from_a_stranger(the_hub, facts, monkeypatch, tmp_path, kind):
+    import h5py
+
+    native = dataclasses.replace(facts, equivalence=None)
+    monkeypatch.setattr(publishing, "facts_of", lambda model: native)
+    zoo.publish(facts.native, "me/net")
+    path = tmp_path / "model.weights.h5"
+    path.write_bytes(b"" if kind == "damage" else files(the_hub)["model.weights.h5"])
+    if kind != "damage":
+        with h5py.File(path, "r+") as file:
+            if kind == "link":
+                file["extra"] = h5py.ExternalLink("/etc/passwd", "x")
+            elif kind == "storage elsewhere":
+                file.create_dataset("e", (4,), "u1", external=[("/etc/passwd", 0, 4)])
+            else:
+                del file["layers"]
+    the_hub.add("me/net", {path.name: path.read_bytes()})
+    with pytest.raises(CheckpointFormatError):
+        zoo.load("hf://me/net")
+
+
 def test_incomplete_repository(the_hub, published):
     the_hub.repositories["me/net"].commit({"tf1.safetensors": None})
     hub.prune(forget=True)

@@ -220,7 +220,7 @@ def _try(
             verify=ca_bundle(),
         ) as response:
             offset, total = _begin(response, url, offset, part, expected)
-            if offset == total:
+            if 0 < offset == total:
                 return offset
             _check_space(part, total, offset)
             host = urlsplit(url).hostname or ""

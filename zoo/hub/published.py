@@ -10,6 +10,7 @@ import keras
 from zoo import checkpoints, registry
 from zoo.adopting import adopting
 from zoo.checkpoints.keras_files import check_description
+from zoo.dialects.hdf5 import Hdf5Checkpoint
 from zoo.errors import ArgumentError, CheckpointFormatError, DownloadError
 from zoo.hub import huggingface
 from zoo.hub.addresses import fetch_files
@@ -113,6 +114,7 @@ def _tf1(place: Address, description: dict, weights: Path) -> TF1Model:
 def _native(place: Address, config: Path, weights: Path, weight_map: Path) -> keras.Model:
     made = _read(config, place)
     check_description(place, made)
+    Hdf5Checkpoint(weights, str(weights)).close()  # refuses links to other files
     model = _made(place, made)
     try:
         model.load_weights(weights)
