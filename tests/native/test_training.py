@@ -9,7 +9,7 @@ import networks
 import numpy as np
 import pytest
 import recipe
-import tensorflow as tf
+from steps import gradient_descent
 
 from zoo.native import to_native
 from zoo.shim import tf1_variables
@@ -71,23 +71,6 @@ def test_three_steps(arch, shape, arguments, recorded_model):
         # Of the move, not of the value: an average that stays where it is must fail.
         assert networks.relative_difference(got, moved) < 2e-2, name
         assert networks.relative_difference(before[name] + got, after[name]) < 4e-5, name
-
-
-def gradient_descent(model):
-    """A function that takes a step and returns its loss, regularization losses included."""
-    optimizer = keras.optimizers.SGD(1e-6)
-
-    @tf.function
-    def step(images, labels):
-        with tf.GradientTape() as tape:
-            logits = tf.reshape(model(images, training=True), [labels.shape[0], -1])
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
-            loss = tf.reduce_mean(losses) + tf.add_n([0.0, *model.losses])
-        gradients = tape.gradient(loss, model.trainable_variables)
-        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
-        return loss
-
-    return lambda images, labels: float(step(images, labels))
 
 
 def factors(native) -> dict[str, float]:

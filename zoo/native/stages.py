@@ -117,6 +117,9 @@ class RestOfNetwork(TF1Layer):
         layer: the layer of TF1 code, built.
         scope: the scope that it starts after.
         input_shape: of the layer, (batch, height, width, channels).
+
+    Attributes:
+        tf1_variables: TF1 name -> variable, of those that the rest needs.
     """
 
     def __init__(
@@ -134,8 +137,8 @@ class RestOfNetwork(TF1Layer):
         # Past __setattr__: not all of the layer's variables are this one's.
         object.__setattr__(self, "_whole", layer)
         used = {name for training in (False, True) for name in self._used(training)}
-        self._parts = {n: v for n, v in variables_of(layer).items() if n in used}
-        self._shared = list(self._parts.values())  # which Keras tracks
+        self.tf1_variables = {n: v for n, v in variables_of(layer).items() if n in used}
+        self._shared = list(self.tf1_variables.values())  # which Keras tracks
         self.trainable = layer.trainable
         self.built = True
         self._functions: dict[bool, Callable] = {}
@@ -172,7 +175,7 @@ class RestOfNetwork(TF1Layer):
         for op in graph.operations(wanted, after=cut):
             name = graph.variable(op.outputs[0]) if op.type == "Placeholder" else None
             if name is not None:
-                copies[id(op.outputs[0])] = handle_of(self._parts[name])
+                copies[id(op.outputs[0])] = handle_of(self.tf1_variables[name])
                 continue
             copy = here._create_op_internal(
                 op.type,
@@ -186,11 +189,11 @@ class RestOfNetwork(TF1Layer):
         return tf.nest.map_structure(lambda t: copies[id(graph.source(t))], graph.outputs)
 
     def save_own_variables(self, store) -> None:
-        for name, variable in self._parts.items():
+        for name, variable in self.tf1_variables.items():
             store[name] = variable.numpy()
 
     def load_own_variables(self, store) -> None:
-        for name, variable in self._parts.items():
+        for name, variable in self.tf1_variables.items():
             variable.assign(store[name])
 
     def get_config(self) -> dict:
