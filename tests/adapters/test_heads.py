@@ -57,12 +57,12 @@ def test_global_pool_is_the_mean_at_any_size(arch, make, run, images, relative_d
 
 @pytest.mark.slow
 @each_network
-def test_without_classes_there_is_no_head(arch, adapter, run, images):
+def test_without_classes_there_is_no_head(arch, adapter, trace):
     _, size = NETWORKS[arch]
     cls, arguments = adapter(arch)
     network = cls(**arguments, num_classes=0, global_pool=True)
-    features, end_points = run(network, images(2, size, size, 3))
-    np.testing.assert_array_equal(features, end_points["global_pool"])
+    features, end_points = trace(network, 2, size, size, 3)
+    assert features.shape == end_points["global_pool"].shape and "Logits" not in end_points
     assert not [name for name in tf1_variables(network) if name.startswith(network.head)]
 
 
