@@ -113,8 +113,9 @@ def load(
             next_step="pass one of them.",
         )
     own = source if source is not None else tf1_ckpt
-    foreign = None if own is None else dialects.look_at(own, spec, offline=offline)
-    if foreign is not None:
+    given = [*arguments, *(["num_classes"] * (num_classes is not None))]
+    foreign = own and dialects.look_at(own, spec, given=given, offline=offline)
+    if foreign:
         arguments = {**foreign.arguments, **arguments}
     network = make_network(spec, num_classes, input_shape, dtype, arguments)
     with skip_initializers():

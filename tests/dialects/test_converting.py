@@ -97,6 +97,17 @@ def test_a_model_from_keras_is_loaded_with_1000_classes(keras_file, small_checkp
     assert best.name == same.name or same.name == "background"
 
 
+def test_a_model_from_keras_is_verified_against_its_tf1_graph(keras_file):
+    report = zoo.verify("mobilenet_v1_0.25_128", tf1_ckpt=keras_file)
+    assert report.passed and report.logits.shape == (2, 1000)
+
+
+def test_a_new_head_on_weights_from_keras(keras_file, caplog):
+    model = zoo.load("mobilenet_v1_0.25_128", source=keras_file, num_classes=5)
+    assert model.output_shape == (None, 5) and len(model.load_report.loaded) == 135
+    assert "head is left out" in caplog.text and "1000 classes" not in caplog.text
+
+
 def test_a_classifier_of_ones_own_keeps_all_classes(arrays, tmp_path):
     cut = {name: a[..., :7] if name.startswith(HEAD) else a for name, a in arrays.items()}
     zoo.write_checkpoint(tmp_path / "own.npz", cut, format="npz")

@@ -33,6 +33,11 @@ def test_a_file_without_background_makes_a_model_without(timm_file, caplog):
     assert "index 0 is the first label" in caplog.text
 
 
+def test_what_is_settled_is_not_adjusted(timm_file, caplog):
+    found = look_at(timm_file, zoo.info(V3_SMALL.model), given=["num_classes"])
+    assert found.arguments == {} and "first label" not in caplog.text
+
+
 def test_an_address_will_do(timm_file):
     found = look_at(f"file://{timm_file}", zoo.info(V3_SMALL.model))
     assert found.arguments == {"num_classes": 1000}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,11 +82,21 @@ class Adjustment:
 
 
 def look_at(
-    path: str | os.PathLike, spec: registry.ModelSpec, *, offline: bool | None = None
+    path: str | os.PathLike,
+    spec: registry.ModelSpec,
+    *,
+    given: Collection[str] = (),
+    offline: bool | None = None,
 ) -> Adjustment | None:
     """How the model's network has to be made for this file; None for one with TF1 names.
 
     Archives are not looked into: they are TF1's.
+
+    Args:
+        path: what `open_weights` takes.
+        spec: the model.
+        given: arguments that are settled already.
+        offline: use the cache alone; None leaves it to ZOO_OFFLINE.
 
     Raises:
         CheckpointMismatchError: the file is of another architecture.
@@ -103,10 +113,10 @@ def look_at(
         arguments: dict[str, object] = {}
         offset = spec.label_offset
         said = []
-        if "create_aux_logits" in accepted:
+        if "create_aux_logits" in accepted and "create_aux_logits" not in given:
             arguments["create_aux_logits"] = False
             said.append("it has no auxiliary logits, and the model is made without them")
-        classes = _classes(checkpoint, counterpart)
+        classes = None if "num_classes" in given else _classes(checkpoint, counterpart)
         if offset and classes == spec.num_classes - offset:
             arguments["num_classes"] = classes
             offset = 0
@@ -114,13 +124,15 @@ def look_at(
                 f"it has no background class: the model has {classes} classes, and index 0 is the "
                 "first label"
             )
-        if SCALE_ARGUMENT in accepted and scaled(checkpoint, counterpart):
+        free = SCALE_ARGUMENT in accepted and SCALE_ARGUMENT not in given
+        if free and scaled(checkpoint, counterpart):
             arguments[SCALE_ARGUMENT] = True
             said.append("its batch norm has scales, and so has the model's")
         if counterpart.difference:
             said.append(f"outputs are not quite {dialect.name}'s: {counterpart.difference}")
         if said:
-            logger.warning("%s is %s's %s: %s.", path, dialect.name, counterpart, "; ".join(said))
+            what = f"{counterpart} of {dialect.name}"
+            logger.warning("%s is %s: %s.", path, what, "; ".join(said))
         return Adjustment(arguments, offset)
 
 
