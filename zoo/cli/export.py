@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 class Form(str, Enum):
+    keras = "keras"
     tf1 = "tf1"
     saved_model = "saved_model"
     tflite = "tflite"
@@ -45,14 +46,15 @@ def export(
         Form,
         typer.Option(
             "--to",
-            help="tf1: a training directory for TensorFlow 1.15. saved_model: a SavedModel that "
+            help="keras: plain Keras layers, for Keras alone. "
+            "tf1: a training directory for TensorFlow 1.15. saved_model: a SavedModel that "
             "takes encoded images. tflite: a LiteRT file. onnx: an ONNX file.",
         ),
     ],
     out: Annotated[
         str,
         typer.Option(
-            "--out", metavar="PATH", help="Folder to write to; for tflite and onnx a file."
+            "--out", metavar="PATH", help="Folder to write to; for keras, tflite and onnx a file."
         ),
     ],
     meta_graph: Annotated[
@@ -60,6 +62,9 @@ def export(
     ] = False,
     frozen: Annotated[
         bool, typer.Option("--frozen", help="tf1: also frozen.pb, variables as constants.")
+    ] = False,
+    fold: Annotated[
+        bool, typer.Option("--fold", help="keras: batch norm folded in, for inference alone.")
     ] = False,
     quantize: Annotated[
         Quantization | None,
@@ -79,6 +84,8 @@ def export(
         raise typer.BadParameter("a .keras file has its own weights: no --ckpt and the like.")
     if (meta_graph or frozen) and to is not Form.tf1:
         raise typer.BadParameter("--meta and --frozen go with --to tf1.")
+    if fold and to is not Form.keras:
+        raise typer.BadParameter("--fold goes with --to keras.")
     if quantize and to is not Form.tflite:
         raise typer.BadParameter("--quantize goes with --to tflite.")
     if not is_file:
@@ -90,10 +97,12 @@ def export(
         else _named(model, ckpt, num_classes, strip_scope)
     )
     path = Path(out).expanduser()
-    from zoo.export import to_onnx, to_saved_model, to_tf1, to_tflite
+    from zoo.export import to_keras, to_onnx, to_saved_model, to_tf1, to_tflite
 
     with working("Writing"):
-        if to is Form.tf1:
+        if to is Form.keras:
+            files = to_keras(loaded, path, fold_batch_norm=fold)
+        elif to is Form.tf1:
             files = to_tf1(loaded, path, meta_graph=meta_graph, frozen=frozen)
         elif to is Form.saved_model:
             files = [to_saved_model(loaded, path)]
