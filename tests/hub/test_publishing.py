@@ -108,6 +108,7 @@ def test_model_comes_back_bit_for_bit(the_hub, model, images):
     assert back.spec == model.spec
 
 
+@pytest.mark.slow
 def test_changed_model_with_arguments_of_its_own_comes_back(the_hub, small_checkpoint, images):
     model = zoo.load(
         SMALL,
@@ -161,6 +162,7 @@ assert not [name for name in sys.modules if name.split(".")[0] in ("zoo", "tf_sl
 """
 
 
+@pytest.mark.slow
 def test_keras_alone_loads_it(the_hub, model, known, images, tmp_path):
     zoo.publish(model, "me/net")
     command = [sys.executable, "-c", KERAS_ALONE, str(tmp_path / "outputs.npy")]
