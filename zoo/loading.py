@@ -113,7 +113,7 @@ def load(
             next_step="pass one of them.",
         )
     own = source if source is not None else tf1_ckpt
-    given = [*arguments, *(["num_classes"] * (num_classes is not None))]
+    given = arguments if num_classes is None else {**arguments, "num_classes": num_classes}
     foreign = own and dialects.look_at(own, spec, given=given, offline=offline)
     if foreign:
         arguments = {**foreign.arguments, **arguments}

@@ -34,8 +34,10 @@ def test_a_file_without_background_makes_a_model_without(timm_file, caplog):
 
 
 def test_what_is_settled_is_not_adjusted(timm_file, caplog):
-    found = look_at(timm_file, zoo.info(V3_SMALL.model), given=["num_classes"])
+    found = look_at(timm_file, zoo.info(V3_SMALL.model), given={"num_classes": 5})
     assert found.arguments == {} and "first label" not in caplog.text
+    found = look_at(timm_file, zoo.info(V3_SMALL.model), given={"num_classes": 1000})
+    assert found.label_offset == 0
 
 
 def test_an_address_will_do(timm_file):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -85,7 +86,7 @@ def look_at(
     path: str | os.PathLike,
     spec: registry.ModelSpec,
     *,
-    given: Collection[str] = (),
+    given: Mapping[str, object] = MappingProxyType({}),
     offline: bool | None = None,
 ) -> Adjustment | None:
     """How the model's network has to be made for this file; None for one with TF1 names.
@@ -95,7 +96,7 @@ def look_at(
     Args:
         path: what `open_weights` takes.
         spec: the model.
-        given: arguments that are settled already.
+        given: arguments that are settled already, `num_classes` among them.
         offline: use the cache alone; None leaves it to ZOO_OFFLINE.
 
     Raises:
@@ -109,31 +110,41 @@ def look_at(
         if found is None:
             return None
         dialect, counterpart = found
-        accepted = spec.load_adapter().accepted_arguments()
-        arguments: dict[str, object] = {}
-        offset = spec.label_offset
-        said = []
-        if "create_aux_logits" in accepted and "create_aux_logits" not in given:
-            arguments["create_aux_logits"] = False
-            said.append("it has no auxiliary logits, and the model is made without them")
-        classes = None if "num_classes" in given else _classes(checkpoint, counterpart)
-        if offset and classes == spec.num_classes - offset:
-            arguments["num_classes"] = classes
-            offset = 0
-            said.append(
-                f"it has no background class: the model has {classes} classes, and index 0 is the "
-                "first label"
-            )
-        free = SCALE_ARGUMENT in accepted and SCALE_ARGUMENT not in given
-        if free and scaled(checkpoint, counterpart):
-            arguments[SCALE_ARGUMENT] = True
-            said.append("its batch norm has scales, and so has the model's")
+        adjustment, said = _adjustment(checkpoint, counterpart, spec, given)
         if counterpart.difference:
             said.append(f"outputs are not quite {dialect.name}'s: {counterpart.difference}")
         if said:
             what = f"{counterpart} of {dialect.name}"
             logger.warning("%s is %s: %s.", path, what, "; ".join(said))
-        return Adjustment(arguments, offset)
+        return adjustment
+
+
+def _adjustment(
+    checkpoint: Checkpoint,
+    counterpart: Counterpart,
+    spec: registry.ModelSpec,
+    given: Mapping[str, object],
+) -> tuple[Adjustment, list[str]]:
+    """What the model needs, and what to say of it."""
+    free = spec.load_adapter().accepted_arguments().keys() - given.keys()
+    arguments: dict[str, object] = {}
+    offset = spec.label_offset
+    said = []
+    if "create_aux_logits" in free:
+        arguments["create_aux_logits"] = False
+        said.append("it has no auxiliary logits, and the model is made without them")
+    wanted = given.get("num_classes", spec.num_classes - offset)
+    if offset and wanted == spec.num_classes - offset == _classes(checkpoint, counterpart):
+        arguments["num_classes"] = wanted
+        offset = 0
+        said.append(
+            f"it has no background class: the model has {wanted} classes, and index 0 is the "
+            "first label"
+        )
+    if SCALE_ARGUMENT in free and scaled(checkpoint, counterpart):
+        arguments[SCALE_ARGUMENT] = True
+        said.append("its batch norm has scales, and so has the model's")
+    return Adjustment(arguments, offset), said
 
 
 def open_checkpoint(
