@@ -13,6 +13,7 @@ from zoo.cli import cache, errors, startup
 from zoo.cli.bench import bench
 from zoo.cli.convert import convert
 from zoo.cli.export import export
+from zoo.cli.finetune import finetune
 from zoo.cli.info import info
 from zoo.cli.inspect import inspect
 from zoo.cli.list import list_models
@@ -33,6 +34,7 @@ COMMANDS = {
     "bench": bench,
     "convert": convert,
     "export": export,
+    "finetune": finetune,
     "publish": publish,
 }
 

@@ -59,6 +59,8 @@ _IN_COMMAND_TERMS = (
     (r'name_map=zoo\.NameMap\(strip_scope="([^"]*)"\)', r"--strip-scope \1"),
     (r"NameMap\(strip_scope='([^']*)'\)", r"--strip-scope \1"),
     (r"num_classes=(\d+)", r"--num-classes \1"),
+    (r"batch_size=(\d+)", r"--batch-size \1"),
+    (r"label_offset=(\d+)?", r"--label-offset \1"),
     (r"tf1_ckpt=(PATH)?", "--ckpt PATH"),
     (r"weights=None", "--random (zoo verify)"),
     (r"`zoo list`, or zoo\.list_models\(\), shows", "`zoo list` shows"),

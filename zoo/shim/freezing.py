@@ -14,7 +14,7 @@ _frozen = contextvars.ContextVar("batch_norm_is_frozen", default=False)
 
 
 def is_frozen() -> bool:
-    """True inside a decorated layer whose `trainable` is False, and within `batch_norm_is_frozen`."""
+    """True inside a decorated layer that is not trainable, and within `batch_norm_is_frozen`."""
     return _frozen.get()
 
 
