@@ -82,6 +82,29 @@ def test_what_does_not_start_is_skipped_and_tensorflow_is_not(monkeypatch):
             sides.prepare("session")
 
 
+def test_the_order_turns_with_the_rounds(monkeypatch):
+    order = []
+
+    class Willing(Failing):
+        def ask(self, what, form, **details):
+            order.append((what, form))
+            return {"runtime": form, "seconds": 1.0, "cpu_seconds": 2.0}
+
+    monkeypatch.setattr(forms, "WorkerProcess", Willing)
+    monkeypatch.setattr(forms, "_PAUSE", 0)
+    done = []
+    with forms._Sides(registry.info(SMALL), 1) as sides:
+        for form in ("session", "shim", "native"):
+            sides.prepare(form)
+        del order[:]
+        seconds, cpu_seconds = sides.time_in_turn(Path("images.npy"), 2, done.append)
+    turns = ["session", "shim", "native", "shim", "native", "session"]
+    assert order == [("time", form) for form in turns]
+    assert seconds == {form: [1.0, 1.0] for form in turns[:3]}
+    assert cpu_seconds == {form: [2.0, 2.0] for form in turns[:3]}
+    assert done == [1, 2]
+
+
 @pytest.mark.slow
 def test_rows_survive_a_csv_file(measured, tmp_path):
     rows = [row for one in measured for row in one.to_dicts()]

@@ -44,6 +44,7 @@ class Form:
     is_peer: bool = False
 
 
+_OPENVINO = ("openvino",)
 _TORCH = ("torch",)
 _TIMM = ("torch", "timm")
 
@@ -59,7 +60,10 @@ FORMS = {
     "torch native": Form("torch", "zoo.to_native on PyTorch, compiled", "native.keras", _TORCH),
     "torch folded": Form("torch", "folded, on PyTorch, compiled", "folded.keras", _TORCH),
     "openvino folded": Form(
-        "openvino", "folded, on Keras's OpenVINO backend", "folded.keras", ("openvino",)
+        "openvino", "folded, on Keras's OpenVINO backend", "folded.keras", _OPENVINO
+    ),
+    "openvino exported": Form(
+        "openvino", "folded, as Keras exports it to OpenVINO", "folded.xml", _OPENVINO
     ),
     "onnxruntime": Form(
         "onnxruntime",
