@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -25,6 +26,12 @@ def folder(tmp_path_factory, small_checkpoint, goldens):
         goldens / "wrapped", folder / "old_training_dir", ignore=shutil.ignore_patterns("*.py")
     )
     shutil.copy(goldens / "wrapped" / "old_network.py", folder)
+    for name, colour in (("daisies", "white"), ("roses", "red"), ("tulips", "yellow")):
+        (folder / "flowers" / name).mkdir(parents=True)
+        for number in range(5):
+            image = Image.effect_noise((64, 48), 20 + number).convert("RGB")
+            image = Image.blend(image, Image.new("RGB", image.size, colour), 0.5)
+            image.save(folder / "flowers" / name / f"{number}.jpg")
     for part in (".index", ".data-00000-of-00001"):
         shutil.copy(small_checkpoint + part, folder / f"model.ckpt{part}")
     return folder

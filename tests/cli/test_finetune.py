@@ -34,7 +34,7 @@ def test_it_trains_reports_and_can_be_given_again(run, photos, small_checkpoint,
     result = run(*arguments)
     assert result.exit_code == 0, result.stderr
     report = json.loads(result.stdout)
-    assert report["model"] == SMALL.replace(".", "_")
+    assert report["model"] == SMALL
     assert (report["images"], report["validation_images"]) == (12, 6)
     assert report["class_names"] == list(COLOURS)
     assert len(report["skipped"]) == 1 and "cut.jpg" in report["skipped"][0]

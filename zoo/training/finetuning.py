@@ -224,8 +224,8 @@ def finetune(
             "give all names as class_names=.",
         )
     settings |= {"model": model.name, "data": digest(images.labels)}
-    run = RunFolder(folder, settings)
     pipeline = _Pipeline(trainee, images, held_back, settings)
+    run = RunFolder(folder, settings)
     training = _Training(trainee, pipeline, run, settings, save_every, tensorboard, verbose)
     with Interruptible() as interrupted:
         try:
@@ -463,6 +463,8 @@ class _Training:
             chosen = [*self._trainee.within(given["trainable_scopes"]), *head]
         elif given["freeze_until"] is not None:
             chosen = [*self._trainee.after(given["freeze_until"]), *head]
+        idle = () if self._pipeline.auxiliary else self._trainee.auxiliary
+        head, chosen = ([n for n in names if not n.startswith(idle)] for names in (head, chosen))
         return [
             _Stage(head, given["head_epochs"], self._rate("head_learning_rate", 1)),
             _Stage(chosen, given["epochs"], self._rate("learning_rate", 2)),

@@ -132,7 +132,9 @@ class RunFolder:
 
     def _not_saved(self, error: OSError) -> OSError:
         kept = "Nothing was saved before."
-        if self["arrays"]:
+        if self["done"]:
+            kept = f"The training is complete; {self.path / BEST} stays."
+        elif self["arrays"]:
             kept = f"The last good state, {self.where()}, stays in {self.path}: the same call goes "
             kept += "on from there."
         reason = f"{error.strerror or error}: the training could not be saved. {kept}"
@@ -285,7 +287,8 @@ class Interruptible:
 
     def __enter__(self) -> threading.Event:
         self._asked, self._before = threading.Event(), None
-        if threading.current_thread() is threading.main_thread():
+        ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # as in a shell's background
+        if threading.current_thread() is threading.main_thread() and not ignored:
             self._before = signal.signal(signal.SIGINT, self._ask)
         return self._asked
 

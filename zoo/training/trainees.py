@@ -28,6 +28,7 @@ class Trainee:
         variables: TF1 name (or Keras's path where there is none) -> variable, in the order of the
             network.
         num_classes: width of its output.
+        auxiliary: scopes of what serves training alone.
         has_auxiliary: whether it has auxiliary logits to train, as Inception V3 has.
 
     Raises:
@@ -55,9 +56,9 @@ class Trainee:
         self._network = next(
             (layer for layer in model._flatten_layers() if isinstance(layer, TF1Network)), None
         )
-        auxiliary = self._network.auxiliary if self._network else ()
+        self.auxiliary = self._network.auxiliary if self._network else ()
         self.has_auxiliary = isinstance(model, TF1Model) and any(
-            name.startswith(auxiliary) for name in self.variables if auxiliary
+            name.startswith(self.auxiliary) for name in self.variables
         )
 
     @property
