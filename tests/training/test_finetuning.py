@@ -379,6 +379,7 @@ def test_folders_that_hold_something_else(run, tmp_path):
         ({"class_names": ["a", "b", "c", "d"]}, "not the data's classes"),
         ({"dropout_keep_prob": 0.5}, "go with a model's name"),
         ({"validation": 1.5}, "between 0 and 1"),
+        ({"validation": 0.5, "data": coloured(3)}, "too few images to hold"),
     ],
 )
 def test_arguments_that_do_not_serve(options, message, run):

@@ -294,7 +294,15 @@ def _split(images: LabelledImages, validation, label_offset: int, seed: int):
     if validation is None:
         return images, None
     if isinstance(validation, float | int):
-        return images.split(validation, seed)
+        larger, smaller = images.split(validation, seed)
+        if not len(smaller):
+            raise ArgumentError(
+                "There are too few images to hold some of them back.",
+                received=f"{len(images)} images of {len(images.class_names)} classes, "
+                f"validation={validation}",
+                next_step="pass validation=None, or other images as validation=.",
+            )
+        return larger, smaller
     names = images.class_names
     return images, open_images(validation, class_names=names, label_offset=label_offset)
 
