@@ -11,19 +11,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from zoo.dialects.files import complete_or_absent
-from zoo.errors import ArgumentError, InputShapeError, TrainingError, nearest_names
+from zoo.errors import ArgumentError, TrainingError, nearest_names
 from zoo.images import KINDS
-from zoo.images.preprocessing import _checked_batch
 from zoo.loading import load
 from zoo.native import to_native
-from zoo.training import augmentation as augmentations
 from zoo.training import reports
 from zoo.training.datasets import LabelledImages, open_images
 from zoo.training.optimizers import RMSProp
+from zoo.training.pipeline import Pipeline
 from zoo.training.progress import (
     BEST,
     LAST,
@@ -84,7 +82,7 @@ class _Stage:
 
     names: list[str]
     epochs: int
-    rate: float
+    rate: float | None
 
 
 def finetune(
@@ -224,7 +222,7 @@ def finetune(
             "give all names as class_names=.",
         )
     settings |= {"model": model.name, "data": digest(images.labels)}
-    pipeline = _Pipeline(trainee, images, held_back, settings)
+    pipeline = Pipeline(trainee, images, held_back, settings)
     run = RunFolder(folder, settings)
     training = _Training(trainee, pipeline, run, settings, save_every, tensorboard, verbose)
     with Interruptible() as interrupted:
@@ -305,141 +303,6 @@ def _split(images: LabelledImages, validation, label_offset: int, seed: int):
         return larger, smaller
     names = images.class_names
     return images, open_images(validation, class_names=names, label_offset=label_offset)
-
-
-class _Pipeline:
-    """Batches for the network out of labelled images."""
-
-    def __init__(self, trainee: Trainee, images, held_back, settings: dict) -> None:
-        self._images, self._held_back = images, held_back
-        self._batch_size, self._seed = settings["batch_size"], settings["seed"]
-        self._classes = trainee.num_classes
-        self._kind, self._size = _preprocessing(trainee, settings["preprocessing"])
-        self._channels = trainee.model.input_shape[-1]
-        self._augmentation = settings["augmentation"]
-        if self._augmentation == "keras":
-            self._augmentation = augmentations.keras_layers(self._seed)
-        self._weights = _class_weights(settings["class_weights"], images.labels, self._classes)
-        self.auxiliary = trainee.has_auxiliary and settings["auxiliary_weight"] > 0
-        self.steps_per_epoch = len(images) // self._batch_size
-        self._check_first_image()
-
-    def training(self, stage: int, step: int) -> tf.data.Dataset:
-        """Batches from a step of a stage on, without end; each is a function of its step alone."""
-        per_epoch = self.steps_per_epoch * self._batch_size
-        first, behind = divmod(step * self._batch_size, per_epoch)
-
-        def of_epoch(epoch):
-            images = self._images.shuffled(self._seed, epoch + stage * 1_000_000)
-            places = tf.data.Dataset.range(epoch * per_epoch, (epoch + 1) * per_epoch)
-            return tf.data.Dataset.zip(places, images)
-
-        def prepared(place, image_and_label):
-            image, label = image_and_label
-            seed = tf.stack([tf.cast(self._seed + stage, tf.int64), place])
-            return self._for_training(image, seed), label
-
-        examples = tf.data.Dataset.range(first, np.iinfo(np.int32).max).flat_map(of_epoch)
-        batches = (
-            examples.skip(behind)
-            .map(prepared, num_parallel_calls=tf.data.AUTOTUNE)
-            .batch(self._batch_size, drop_remainder=True)
-            .map(self._targets, num_parallel_calls=tf.data.AUTOTUNE)
-        )
-        if isinstance(self._augmentation, keras.layers.Layer):
-            layer = self._augmentation
-            batches = batches.map(lambda x, *rest: (layer(x, training=True), *rest))
-        return batches.prefetch(tf.data.AUTOTUNE)
-
-    def validation(self) -> tf.data.Dataset | None:
-        """All of the images held back, as at inference."""
-        if self._held_back is None:
-            return None
-        batches = (
-            self._held_back.images()
-            .map(lambda x, y: (self._plain(x), y), num_parallel_calls=tf.data.AUTOTUNE)
-            .batch(self._batch_size)
-        )
-        batches = batches.map(lambda x, y: self._targets(x, y, weighted=False)).prefetch(1)
-        count = -(-len(self._held_back) // self._batch_size)
-        return batches.apply(tf.data.experimental.assert_cardinality(count))
-
-    def _check_first_image(self) -> None:
-        """What is wrong with all images is told before training, and as an error of zoo's."""
-        for image, _ in self._images.images().take(1):
-            shape = (*self._size, self._channels)
-            if self._kind is None and tuple(image.shape) != shape:
-                raise InputShapeError(
-                    "The images are not preprocessed for this model.",
-                    received=f"shape {tuple(image.shape)}",
-                    accepted=f"{shape}, or another preprocessing= than None",
-                )
-            self._plain(image)
-
-    def _for_training(self, image, seed) -> tf.Tensor:
-        if self._kind is None or self._augmentation != "slim":
-            return self._plain(image)
-        image = augmentations.KINDS[self._kind](_rgb(image), self._size, seed)
-        return tf.ensure_shape(image, [*self._size, self._channels])
-
-    def _plain(self, image) -> tf.Tensor:
-        shape = [*self._size, self._channels]
-        if self._kind is None:
-            return tf.ensure_shape(tf.cast(image, tf.float32), shape)
-        image = KINDS[self._kind](_rgb(image)[tf.newaxis], self._size)[0]
-        return tf.ensure_shape(image, shape)
-
-    def _targets(self, images, labels, weighted: bool = True):
-        def for_each_output(value):
-            return {LOGITS: value, AUXILIARY: value} if self.auxiliary else value
-
-        targets = for_each_output(tf.one_hot(labels, self._classes))
-        if self._weights is None or not weighted:
-            return images, targets
-        return images, targets, for_each_output(tf.gather(self._weights, labels))
-
-
-def _rgb(image) -> tf.Tensor:
-    """(H, W, 3), uint8 or float32, checked to be in [0, 1]."""
-    return _checked_batch(image[tf.newaxis])[0]
-
-
-def _preprocessing(trainee: Trainee, kind: str | None) -> tuple[str | None, tuple[int, int]]:
-    size = trainee.model.input_shape[1:3]
-    if kind == "model":
-        if trainee.spec is None:
-            raise ArgumentError(
-                "This model does not say how images are preprocessed for it.",
-                received="preprocessing='model'",
-                accepted=f"{', '.join(KINDS)}, or None for images that are preprocessed",
-            )
-        kind = trainee.spec.preprocessing
-    if None in size:
-        side = trainee.spec.input_size if trainee.spec else None
-        if side is None:
-            raise ArgumentError(
-                "The size of the images is not known.",
-                received=f"a model of input shape {trainee.model.input_shape}",
-                next_step="make the model with an input shape of fixed height and width.",
-            )
-        size = (side, side)
-    return kind, tuple(size)
-
-
-def _class_weights(wanted, labels: np.ndarray, classes: int):
-    """float32 (classes,), or None for equal ones."""
-    if wanted is None:
-        return None
-    if wanted == "balanced":  # as scikit-learn has it: images / (classes * images of the class)
-        counts = np.bincount(labels, minlength=classes)
-        return tf.constant(len(labels) / (classes * np.maximum(counts, 1)), tf.float32)
-    if not isinstance(wanted, Mapping) or not set(wanted) <= set(range(classes)):
-        raise ArgumentError(
-            "class_weights maps classes to numbers.",
-            received=repr(wanted),
-            accepted=f"'balanced', or a dict with keys of 0 to {classes - 1}",
-        )
-    return tf.constant([float(wanted.get(index, 1)) for index in range(classes)])
 
 
 class _Training:
