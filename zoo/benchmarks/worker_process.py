@@ -80,9 +80,11 @@ def _environment(worker: str, threads: int) -> dict[str, str]:
         "CUDA_VISIBLE_DEVICES": "-1",
         "JAX_PLATFORMS": "cpu",
         "OMP_NUM_THREADS": str(threads),
-        # Weights as constants, laid out once: PyTorch's way to compile for inference.
-        "TORCHINDUCTOR_FREEZING": "1",
     }
+    if worker == "timm":
+        # Weights as constants, laid out once: PyTorch's way to compile for inference. Kernels in
+        # Keras's order of axes then meet oneDNN's slowest code.
+        found["TORCHINDUCTOR_FREEZING"] = "1"
     if worker in _BACKENDS:
         found["KERAS_BACKEND"] = _BACKENDS[worker]
     return found
