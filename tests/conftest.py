@@ -11,6 +11,14 @@ import recipe
 SMALL = "mobilenet_v1_0.25_128"
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--every-network",
+        action="store_true",
+        help="native forms of every recorded network, where one of each family is taken else",
+    )
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
     """No test reads or fills the user's cache."""

@@ -13,8 +13,41 @@ import pytest
 
 from zoo.shim import skip_initializers
 
+# One network of each family: the others have the same layers in other numbers, and
+# `pytest tests/native --every-network` takes them too, in about half an hour.
+FAMILIES = (
+    "cifarnet",
+    "i3d",
+    "inception_resnet_v2",
+    "inception_v1",
+    "inception_v2",
+    "inception_v3",
+    "inception_v4",
+    "lenet",
+    "mobilenet_edgetpu",
+    "mobilenet_v1_025",
+    "mobilenet_v2_035",
+    "mobilenet_v3_small",
+    "nasnet_cifar",
+    "pnasnet_mobile",
+    "resnet_v1_50",
+    "resnet_v2_50",
+    "s3dg",
+    "vgg_a",
+)
+SMALL = ("cifarnet", "lenet", "mobilenet_v1_025")
+
 BACKENDS = ("jax", "torch")
 WORKER = Path(__file__).with_name("backend_worker.py")
+
+
+def pytest_generate_tests(metafunc):
+    """`arch` is every network that is to be tested."""
+    if "arch" in metafunc.fixturenames:
+        every = metafunc.config.getoption("--every-network")
+        archs = networks.registered() if every else FAMILIES
+        marked = [pytest.param(a, marks=() if a in SMALL else pytest.mark.slow) for a in archs]
+        metafunc.parametrize("arch", marked)
 
 
 def model_of(network, image_shape, name="model"):

@@ -3,40 +3,11 @@
 
 import networks
 import numpy as np
-import pytest
 import recipe
 
 from zoo.native import to_native
 
-SMALL = ("mobilenet_v1_025", "lenet", "cifarnet")
 
-# One of each family: the others have the same layers in other numbers.
-FAMILIES = (
-    "alexnet_v2",
-    "cifarnet",
-    "i3d",
-    "inception_resnet_v2",
-    "inception_v1",
-    "inception_v2",
-    "inception_v3",
-    "lenet",
-    "mobilenet_edgetpu",
-    "mobilenet_v1_025",
-    "mobilenet_v2_035",
-    "mobilenet_v3_small",
-    "nasnet_cifar",
-    "resnet_v1_50",
-    "resnet_v2_50",
-    "s3dg",
-    "vgg_a",
-)
-
-
-def marked(archs):
-    return [pytest.param(a, marks=() if a in SMALL else pytest.mark.slow) for a in archs]
-
-
-@pytest.mark.parametrize("arch", marked(networks.registered()))
 def test_logits_on_every_backend(arch, recorded_model, backends, described, tmp_path):
     model = recorded_model(arch)
     native = to_native(model)
@@ -52,7 +23,6 @@ def test_logits_on_every_backend(arch, recorded_model, backends, described, tmp_
         assert difference(result, expected) < 1e-4, backend.name
 
 
-@pytest.mark.parametrize("arch", marked(FAMILIES))
 def test_folded_logits(arch, recorded_model):
     model = recorded_model(arch)
     folded = to_native(model, fold_batch_norm=True)
