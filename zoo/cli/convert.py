@@ -19,7 +19,8 @@ def convert(
         typer.Argument(
             metavar="CHECKPOINT",
             help="What `zoo inspect` reads: a TF1 checkpoint, or weights of the same network in "
-            "timm, Transformers or keras.applications; a path or an address.",
+            "timm, Transformers, keras.applications or zoo.to_native's Keras model; a path or an "
+            "address.",
         ),
     ],
     to: Annotated[
@@ -27,7 +28,8 @@ def convert(
         typer.Option(
             "--to",
             metavar="DIALECT",
-            help="timm, transformers, keras.applications, or slim, the TF1 names.",
+            help="timm, transformers, keras.applications, native (zoo.to_native's Keras model), "
+            "or slim, the TF1 names.",
         ),
     ],
     out: Annotated[

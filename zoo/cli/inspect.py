@@ -44,8 +44,8 @@ def inspect(
         typer.Argument(
             metavar="CHECKPOINT",
             help="A V2 prefix, V1 file, training directory, SavedModel, frozen .pb, .npz, "
-            ".safetensors, an archive of these (ARCHIVE!MEMBER picks one of several), .h5, or the "
-            "address of one: hf://OWNER/REPO[@REVISION][/FILE], https://....",
+            ".safetensors, an archive of these (ARCHIVE!MEMBER picks one of several), .h5, .keras, "
+            "or the address of one: hf://OWNER/REPO[@REVISION][/FILE], https://....",
         ),
     ],
     everything: Annotated[
@@ -56,8 +56,8 @@ def inspect(
     """Tell what is in a checkpoint, and what it fits.
 
     An architecture fits by the names and shapes of its variables; the size of its head does not
-    count, and is told. Weights of the same network in timm, Transformers or keras.applications
-    are told too.
+    count, and is told. Weights of the same network in timm, Transformers, keras.applications or
+    a native model are told too.
     """
     from zoo.dialects import open_weights
 

@@ -3,8 +3,9 @@
     zoo.convert("inception_v3.ckpt", to="timm", output="inception_v3.safetensors")
     zoo.load("inception_v3", source="hf://timm/inception_v3.tf_in1k")
 
-One file a library holds its tables: timm, transformers, keras_applications. A `Counterpart` is one
-network there, which makes a `WeightMap` of the TF1 variables' names and shapes.
+One file a library holds its tables: timm, transformers, keras_applications; and native, the rule by
+which the models of `zoo.to_native` are named. A `Counterpart` is one network there, which makes a
+`WeightMap` of the TF1 variables' names and shapes.
 """
 
 import importlib

@@ -73,10 +73,11 @@ def convert(
 
     Args:
         source: a checkpoint in any form that zoo reads; weights of timm or Transformers
-            (`.safetensors`), of keras.applications (`.weights.h5`, `.h5`, or the model itself);
-            a path or an address.
-        to: "timm", "transformers", "keras.applications", or "slim", the TF1 names.
-        output: the file to write. For timm and Transformers `.safetensors` or `.npz`; for
+            (`.safetensors`), of keras.applications or a native model (`.keras`, `.weights.h5`,
+            `.h5`, or the model itself); a path or an address.
+        to: "timm", "transformers", "keras.applications", "native", the plain Keras model of
+            `zoo.to_native`, or "slim", the TF1 names.
+        output: the file to write. For timm, Transformers and native `.safetensors` or `.npz`; for
             keras.applications `.weights.h5`; for slim these first two, or else the prefix of a
             checkpoint that TensorFlow reads.
         model: the network's registered name, or its name in `to`; found out where it is None.
@@ -166,7 +167,7 @@ class _Network(Mapping):
             self.notes.append(
                 f"{found.counterpart} has no {_scopes(left_out)}, which serves training alone"
             )
-        if "gamma" in found.counterpart.leaves and translation.scaled(opened, found.counterpart):
+        if found.counterpart.is_scaled(opened):
             scaled = translation.with_scales(shapes)
             if len(scaled) > len(shapes):
                 self.notes.append(

@@ -6,7 +6,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from zoo import registry
+from zoo.checkpoints import Checkpoint
 from zoo.dialects.weight_map import CONV, DENSE, DEPTHWISE, SAME, Entry, Layout, Shape, WeightMap
 from zoo.errors import CheckpointMismatchError, RegistryError
 
@@ -108,11 +111,30 @@ class Counterpart:
                 ignored.update(f"{module}{self.separator}{last}" for last in self.ignored)
                 if f"{scope}/gamma" not in shapes and "gamma" in self.leaves:
                     scales[f"{scope}/gamma"] = f"{module}{self.separator}{self.leaves['gamma'][0]}"
-        _check_unique(self, entries)
+        check_unique(self, entries)
         return WeightMap(tuple(entries), scales, frozenset(ignored))
 
+    def is_in(self, checkpoint: Checkpoint) -> bool:
+        """Whether a checkpoint, by one name, may be this network."""
+        return self.landmark in checkpoint
 
-def _check_unique(counterpart: Counterpart, entries: Sequence[Entry]) -> None:
+    def classes_in(self, checkpoint: Checkpoint) -> int | None:
+        """How many classes the checkpoint's classifier has, by its bias."""
+        bias = f"{self.classifier}{self.separator}{self.leaves['biases'][0]}"
+        shape = checkpoint.shape(bias) if bias in checkpoint else ()
+        return shape[0] if len(shape) == 1 else None
+
+    def is_scaled(self, checkpoint: Checkpoint) -> bool:
+        """Whether batch norm scales by other than 1, where Slim's network leaves scales out."""
+        if "gamma" not in self.leaves:
+            return False
+        suffix = f"bn.{self.leaves['gamma'][0]}"
+        names = [name for name in checkpoint.names() if name.endswith(suffix)]
+        return any(np.any(checkpoint.read(name) != 1) for name in names)
+
+
+def check_unique(counterpart: Counterpart, entries: Sequence[Entry]) -> None:
+    """Raises RegistryError where two variables get one name."""
     owners: dict[str, str] = {}
     for entry in entries:
         if entry.peer in owners:

@@ -82,6 +82,12 @@ class Hdf5Checkpoint(Checkpoint):
         """Whether Keras 2 laid it out: layers by their names, in one list."""
         return "layer_names" in self._file.attrs or "model_weights" in self._file
 
+    def layer_name(self, name: str) -> str | None:
+        """The name of the layer that a weight is of, where Keras 3 noted it."""
+        with reading(self.file, f"reading whose {name!r} is"):
+            noted = self._file[name].parent.attrs.get("name")
+        return noted if isinstance(noted, str) else None
+
     def _read(self, name: str, tensor: Tensor, check: bool) -> np.ndarray:
         with reading(self.file, f"reading {name!r}"):
             return self._file[name][()]

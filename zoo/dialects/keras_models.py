@@ -13,6 +13,7 @@ import numpy as np
 from zoo.checkpoints.checkpoint import Checkpoint, Tensor
 from zoo.dialects.counterpart import Counterpart
 from zoo.dialects.hdf5 import Hdf5Checkpoint, reading
+from zoo.dialects.named_layers import CONSTANTS
 from zoo.errors import CheckpointMismatchError
 
 _NUMBERED = re.compile(r"(conv2d|batch_normalization)(?:_(\d+))?")
@@ -28,7 +29,10 @@ class KerasCheckpoint(Checkpoint):
     format = "keras"
 
     def __init__(self, path: str, model: keras.Model) -> None:
-        self._weights = named_weights(model)
+        named = named_weights(model).items()
+        self._weights = {
+            name: weight for name, weight in named if not name.split("/")[0].endswith(CONSTANTS)
+        }
         super().__init__(
             path,
             {

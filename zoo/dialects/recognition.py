@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from zoo import registry
 from zoo.checkpoints import Checkpoint
-from zoo.dialects import keras_applications, timm, transformers
+from zoo.dialects import keras_applications, native, timm, transformers
 from zoo.dialects.counterpart import Counterpart
 from zoo.dialects.hdf5 import Hdf5Checkpoint
 from zoo.dialects.weight_map import WeightMap
@@ -26,11 +26,14 @@ class Dialect:
         name: as `zoo convert --to` takes it.
         find: makes the list of its networks that are registered ones.
         background: whether its networks keep the background class that Slim's begin with.
+        may_have: whether a checkpoint's names are of the dialect's kind; asked before its list
+            is made.
     """
 
     name: str
     find: Callable[[], list[Counterpart]]
     background: bool = False
+    may_have: Callable[[Checkpoint], bool] = lambda _: True
 
     def counterparts(self) -> list[Counterpart]:
         return _counterparts(self, tuple(registry.list_models()))
@@ -56,6 +59,7 @@ DIALECTS: dict[str, Dialect] = {
         Dialect("timm", timm.counterparts),
         Dialect("transformers", transformers.counterparts, background=True),
         Dialect("keras.applications", keras_applications.counterparts),
+        Dialect("native", native.counterparts, background=True, may_have=native.may_have),
     )
 }
 
@@ -98,14 +102,14 @@ class Recognition:
 
 def candidates(checkpoint: Checkpoint) -> Iterator[tuple[Dialect, Counterpart]]:
     """What the checkpoint may be, by one name or by the number of its tensors."""
-    tensors = len(checkpoint)
+    tensors = -1  # says nothing where layers have names
     if isinstance(checkpoint, Hdf5Checkpoint):
         tensors = len(checkpoint.weights)
+    elif checkpoint.format == "keras":
+        tensors = len(checkpoint)
     for dialect in DIALECTS.values():
-        for counterpart in dialect.counterparts():
-            if counterpart.landmark in checkpoint or (
-                counterpart.tensors == tensors and checkpoint.format in ("hdf5", "keras")
-            ):
+        for counterpart in dialect.counterparts() if dialect.may_have(checkpoint) else ():
+            if counterpart.is_in(checkpoint) or counterpart.tensors == tensors:
                 yield dialect, counterpart
 
 
@@ -124,19 +128,12 @@ def compare(checkpoint: Checkpoint, dialect: Dialect, counterpart: Counterpart) 
     if isinstance(checkpoint, Hdf5Checkpoint):
         matched, classes = _matched_shapes(checkpoint, weights)
     else:
-        classes = classes_of(checkpoint, counterpart)
+        classes = counterpart.classes_in(checkpoint)
         matched = sum(
             entry.peer in checkpoint and checkpoint.shape(entry.peer) == entry.peer_shape(classes)
             for entry in weights.entries
         )
     return Recognition(dialect, counterpart, matched, len(weights.entries), classes)
-
-
-def classes_of(checkpoint: Checkpoint, counterpart: Counterpart) -> int | None:
-    """How many classes the checkpoint's classifier has, by its bias."""
-    bias = f"{counterpart.classifier}{counterpart.separator}{counterpart.leaves['biases'][0]}"
-    shape = checkpoint.shape(bias) if bias in checkpoint else ()
-    return shape[0] if len(shape) == 1 else None
 
 
 def _matched_shapes(checkpoint: Hdf5Checkpoint, weights: WeightMap) -> tuple[int, int | None]:

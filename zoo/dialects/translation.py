@@ -17,6 +17,7 @@ from zoo.checkpoints.checkpoint import Tensor
 from zoo.dialects import recognition
 from zoo.dialects.counterpart import Counterpart
 from zoo.dialects.hdf5 import Hdf5Checkpoint, is_hdf5
+from zoo.dialects.named_layers import is_keras_file
 from zoo.dialects.opening import open_weights
 from zoo.dialects.recognition import Dialect
 from zoo.dialects.weight_map import Entry, Shape, WeightMap
@@ -103,7 +104,8 @@ def look_at(
         CheckpointMismatchError: the file is of another architecture.
     """
     local = hub.local_path(path, offline=offline)
-    if os.path.isfile(local) and not is_hdf5(local) and not _is_flat(local):
+    is_keras = is_hdf5(local) or is_keras_file(local)
+    if os.path.isfile(local) and not is_keras and not _is_flat(local):
         return None
     with open_weights(local) as checkpoint:
         found = _of_architecture(checkpoint, spec)
@@ -141,7 +143,7 @@ def _adjustment(
             f"it has no background class: the model has {wanted} classes, and index 0 is the "
             "first label"
         )
-    if SCALE_ARGUMENT in free and scaled(checkpoint, counterpart):
+    if SCALE_ARGUMENT in free and counterpart.is_scaled(checkpoint):
         arguments[SCALE_ARGUMENT] = True
         said.append("its batch norm has scales, and so has the model's")
     return Adjustment(arguments, offset), said
@@ -189,15 +191,6 @@ def translate(
     return TranslatedCheckpoint(checkpoint, weights, dialect, counterpart)
 
 
-def scaled(checkpoint: Checkpoint, counterpart: Counterpart) -> bool:
-    """Whether batch norm scales by other values than 1, where Slim's network leaves scales out."""
-    if "gamma" not in counterpart.leaves:
-        return False
-    suffix = f"bn.{counterpart.leaves['gamma'][0]}"
-    names = [name for name in checkpoint.names() if name.endswith(suffix)]
-    return any(np.any(checkpoint.read(name) != 1) for name in names)
-
-
 def with_scales(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
     """The variables of the same network with a scale in each batch norm."""
     wanted: dict[str, Shape] = {}
@@ -211,8 +204,8 @@ def with_scales(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
 
 def check_known(checkpoint: Checkpoint) -> None:
     """Raises CheckpointMismatchError for a file of another library whose network is unknown."""
-    if isinstance(checkpoint, Hdf5Checkpoint):
-        dialects, whose = ["keras.applications"], "is a file of Keras"
+    if checkpoint.format == "hdf5":
+        dialects, whose = ["keras.applications", "native"], "is a file of Keras"
     elif any(name.endswith("running_mean") for name in checkpoint):
         dialects, whose = ["timm", "transformers"], "has PyTorch's names"
     else:
@@ -256,7 +249,7 @@ def _of_architecture(
 def _classes(checkpoint: Checkpoint, counterpart: Counterpart) -> int | None:
     if isinstance(checkpoint, Hdf5Checkpoint):
         return recognition.recognise(checkpoint).classes
-    return recognition.classes_of(checkpoint, counterpart)
+    return counterpart.classes_in(checkpoint)
 
 
 def _without(shapes: Mapping[str, Shape], counterpart: Counterpart) -> dict[str, Shape]:

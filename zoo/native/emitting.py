@@ -104,8 +104,7 @@ class Emitter:
         return bool(flags) and not any(flags)
 
     def _name(self, scope: str) -> str:
-        """Keras keeps '/' for its paths, and PyTorch '.' for its own."""
-        base = re.sub(r"[^0-9A-Za-z_>-]", "_", scope.replace("/", "-")).lstrip("_->") or "layer"
+        base = layer_name(scope)
         name, number = base, 0
         while name in self._taken:
             number += 1
@@ -126,3 +125,8 @@ class Emitter:
                 variable.assign(value.reshape(variable.shape))
                 entries.append(entry_of(layer, name, weight))
         return list(dict.fromkeys(entries))
+
+
+def layer_name(scope: str) -> str:
+    """The name of a scope's layer. Keras keeps '/' for its paths, and PyTorch '.' for its own."""
+    return re.sub(r"[^0-9A-Za-z_>-]", "_", scope.replace("/", "-")).lstrip("_->") or "layer"
