@@ -14,7 +14,7 @@ from zoo.shim import tf1_variables
 MODEL = "mobilenet_v1_0.25_128"
 NATIVE = DIALECTS["native"]
 
-# XLA, oneDNN and TensorFlow 1.15.5's kernels sum float32 in other orders. Seen: 7e-7.
+# Keras's TensorFlow and TensorFlow 1.15.5 sum float32 in other orders. Seen: 5e-7.
 TOLERANCE = 1e-5
 
 
