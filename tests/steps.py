@@ -4,9 +4,9 @@ import keras
 import tensorflow as tf
 
 
-def gradient_descent(model):
+def gradient_descent(model, learning_rate=1e-6):
     """A function that takes a step and returns its loss, regularization losses included."""
-    optimizer = keras.optimizers.SGD(1e-6)
+    optimizer = keras.optimizers.SGD(learning_rate)
 
     @tf.function
     def step(images, labels):

@@ -7,6 +7,7 @@ and writes its output for the recipe's images of that shape. `{"keras": path, ..
 each with a line.
 """
 
+import gc
 import json
 import re
 import sys
@@ -54,13 +55,22 @@ def outputs_of(model: keras.Model, images: np.ndarray):
         return model(images, training=False)
 
 
+def give_memory_back() -> None:
+    gc.collect()
+    if keras.backend.backend() == "jax":
+        import jax
+
+        jax.clear_caches()
+
+
 def main() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         model = model_of(request)
         outputs = outputs_of(model, recipe.images(request["shape"]))
         np.save(request["result"], keras.ops.convert_to_numpy(outputs))
-        del model
+        del model, outputs
+        give_memory_back()
         loaded = [name for name in ("zoo", "tf_slim", "tensorflow") if name in sys.modules]
         print(json.dumps({"backend": keras.backend.backend(), "loaded": loaded}), flush=True)
 

@@ -1,5 +1,6 @@
 """What the tests of zoo.native share: recorded networks as Keras models, and other backends."""
 
+import gc
 import json
 import os
 import subprocess
@@ -64,6 +65,13 @@ def recorded_model(arch, image_shape=None, **arguments):
     cls, defaults = networks.adapter(arch)
     shape = image_shape or networks.recorded_variables(arch)["input_shape"][1:]
     return model_of(cls(**{**defaults, **arguments}), shape, arch)
+
+
+@pytest.fixture(autouse=True)
+def memory_given_back():
+    """Models and their traces are cycles, which would pile up to gigabytes over the networks."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(name="recorded_model")

@@ -34,10 +34,10 @@ CASES = {
     ),
     "inception_v4": (FULL, {**NO_DROPOUT, "create_aux_logits": False}),
     "lenet": (FULL, NO_DROPOUT),
-    "mobilenet_edgetpu": ((64, 64, 3), {}),
+    "mobilenet_edgetpu": (FULL, NO_DROPOUT),
     "mobilenet_v1": ((64, 64, 3), {**NO_DROPOUT, "global_pool": True}),
-    "mobilenet_v2": ((64, 64, 3), {}),
-    "mobilenet_v3": ((64, 64, 3), {}),
+    "mobilenet_v2": (FULL, NO_DROPOUT),
+    "mobilenet_v3": ((64, 64, 3), NO_DROPOUT),
     "nasnet_cifar": (FULL, {"config": WITHOUT}),
     "nasnet": ((64, 64, 3), {"config": WITHOUT}),
     "overfeat": (FULL, NO_DROPOUT),
@@ -46,6 +46,11 @@ CASES = {
     "s3dg": ((8, 64, 64, 3), NO_DROPOUT),
     "vgg": (FULL, NO_DROPOUT),
 }
+
+# The gradient of this network is so steep (at 1e-8 a step still takes 0.5 off the loss) that at
+# 1e-6 the TF1 code does not agree with itself: images that differ by 1e-7 have losses of 8.79 and
+# 8.90 after a step.
+RATES = {"inception_v4": 1e-10}
 
 
 def case(arch):
@@ -61,7 +66,8 @@ def test_three_steps(arch, recorded_model):
     native = to_native(model)
     images, labels = recipe.images((2, *shape)), np.array([3, 5])
     before = {name: variable.numpy() for name, variable in tf1_variables(model).items()}
-    step, native_step = gradient_descent(model), gradient_descent(native)
+    rate = RATES.get(arch, 1e-6)
+    step, native_step = gradient_descent(model, rate), gradient_descent(native, rate)
     losses, native_losses = [step(images, labels)], [native_step(images, labels)]
     after = {name: variable.numpy() for name, variable in tf1_variables(model).items()}
     native_after = dict(native.weight_map.tf1_arrays(native))
