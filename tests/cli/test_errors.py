@@ -10,6 +10,7 @@ from zoo import registry
 from zoo.cli import errors
 
 EXPECTED = {
+    "TrainingError": 1,
     "ZooError": 2,
     "ArgumentError": 2,
     "ConversionError": 2,

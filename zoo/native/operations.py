@@ -24,7 +24,38 @@ def pooling(reading: Reading, op) -> Node:
         raise Unreadable("it pools over examples or channels, or says its padding itself")
     config = {"pool_size": size[1:-1], "strides": strides[1:-1], "padding": padding}
     kind = "MaxPooling" if op.type.startswith("Max") else "AveragePooling"
-    return _node(reading, op, f"{kind}{len(size) - 2}D", config, drop=op.type)
+    node = _node(reading, op, f"{kind}{len(size) - 2}D", config, drop=op.type)
+    if padding == "valid" or kind == "MaxPooling":
+        return node
+    return _averages_without_padding(node, shape_of(reading.inputs(op)[0])[1:-1])
+
+
+def _averages_without_padding(node: Node, sides) -> Node:
+    """The same pooling in a form that no backend takes otherwise.
+
+    TF1 averages over what is there. So does Keras's "same" padding, except that where it has one
+    row more at the end than at the beginning, PyTorch's backend repeats the edge: there zeros
+    are pooled too, and each average is put right by a factor.
+    """
+    if None in sides:
+        return node
+    size, strides = node.config["pool_size"], node.config["strides"]
+    pads, factors = [], np.ones(())
+    for side, window, stride in zip(sides, size, strides, strict=True):
+        starts = np.arange(-(-side // stride)) * stride
+        total = max(int(starts[-1]) + window - side, 0)
+        pads.append([total // 2, total - total // 2])
+        starts = starts - total // 2
+        there = np.minimum(starts + window, side) - np.maximum(starts, 0)
+        factors = np.multiply.outer(factors, window / there)
+    if all(before == after for before, after in pads):
+        return node
+    rank = len(pads)
+    padding = {"padding": pads[0] if rank == 1 else pads}
+    padded = Node(f"ZeroPadding{rank}D", f"{node.scope}/Pad", node.inputs, padding)
+    pooled = node.changed(inputs=(padded,), config={**node.config, "padding": "valid"})
+    factors = factors[None, ..., None].astype(np.float32)
+    return Node("ops.multiply", f"{node.scope}/mul", (pooled,), {"x2": factors}, shape=node.shape)
 
 
 @reads("Mean", "Max")
