@@ -17,7 +17,8 @@ def fits_of(path):
 def test_the_multiplier_is_told_by_the_shapes(small_checkpoint):
     best, *others = fits_of(small_checkpoint)
     assert best.complete and best.models[0].startswith("mobilenet_v1_0.25")
-    assert len(best.models) == 4  # the four resolutions are one architecture
+    # The four resolutions are one architecture; other tests may have registered more of it.
+    assert sum(name.startswith("mobilenet_v1_0.25_") for name in best.models) == 4
     assert "137 of 137 variables, 1001 classes" in str(best)
     assert len(others) == 3 and not any(fit.complete for fit in others)
 
