@@ -183,8 +183,10 @@ def test_weights_alone_are_a_source(the_hub, model, known, images):
 
 
 @pytest.fixture
-def own_row(small_checkpoint):
-    """A row of the registry whose published checkpoint is the small one."""
+def own_row(small_checkpoint, monkeypatch):
+    """A row, of this test's own registry, whose published checkpoint is the small one."""
+    own = registry.Registry.from_file(registry.registry_path())
+    monkeypatch.setattr(registry, "_default", own)
     base = registry.info(SMALL)
     source = {"kind": "file", "path": str(Path(small_checkpoint).parent)}
     accuracy = {
