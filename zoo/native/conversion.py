@@ -16,6 +16,7 @@ from zoo.native.merging import merged
 from zoo.native.nodes import Node, in_order
 from zoo.native.reading import Reading
 from zoo.native.regularizers import as_keras
+from zoo.native.stages import RestOfNetwork, cut_at
 from zoo.native.weight_map import WeightMap, unused
 from zoo.shim import regularizers, runs_tf1_code
 
@@ -140,8 +141,6 @@ class _ConvertedLayer:
         self._structure = graph.outputs
         outputs = tf.nest.flatten(graph.outputs)
         if until is not None:
-            from zoo.native.stages import RestOfNetwork, cut_at
-
             cut = cut_at(graph, until)
             outputs = [cut.tensor]
             self._rest = RestOfNetwork(layer, cut.scope, specs[0].shape)
@@ -157,8 +156,6 @@ class _ConvertedLayer:
         graph = TracedLayer(layer, specs, training=True)
         outputs = tf.nest.flatten(graph.outputs)
         if until is not None:
-            from zoo.native.stages import cut_at
-
             outputs = [cut_at(graph, until).tensor]
         return merged(
             nodes,

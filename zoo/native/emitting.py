@@ -29,7 +29,7 @@ class Emitter:
     """Makes the Keras layers of nodes, each once, under names taken from their TF1 scopes.
 
     Args:
-        taken: names that layers of the model have already.
+        taken: names that layers of the model have already; the new ones are added.
         regularizers: TF1 name -> Keras regularizer.
         trainable: TF1 name -> whether the variable is trained.
         dtype: Keras dtype policy of the layers.
@@ -37,12 +37,12 @@ class Emitter:
 
     def __init__(
         self,
-        taken: Iterable[str],
+        taken: set[str],
         regularizers: Mapping[str, keras.regularizers.Regularizer],
         trainable: Mapping[str, bool],
         dtype,
     ) -> None:
-        self._taken = taken if isinstance(taken, set) else set(taken)
+        self._taken = taken
         self._regularizers = regularizers
         self._trainable = trainable
         self._dtype = dtype
