@@ -1,5 +1,26 @@
 """Proof that a loaded network is still the TF1 graph's function."""
 
-from zoo.validation.equivalence import EndPointDifference, Report, compare_with_tf1_graph, verify
+import importlib
 
-__all__ = ["EndPointDifference", "Report", "compare_with_tf1_graph", "verify"]
+# Bound on first use: results are shown without TensorFlow.
+_HOME = {
+    "EndPointDifference": "zoo.validation.equivalence",
+    "Report": "zoo.validation.equivalence",
+    "Result": "zoo.validation.results",
+    "Row": "zoo.validation.results",
+    "Run": "zoo.validation.results",
+    "Setting": "zoo.validation.results",
+    "Stage": "zoo.validation.results",
+    "compare_with_tf1_graph": "zoo.validation.equivalence",
+    "verify": "zoo.validation.equivalence",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str):
+    if name not in _HOME:
+        raise AttributeError(f"module 'zoo.validation' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
