@@ -1,5 +1,7 @@
-"""README.md tells the truth: its code runs, its commands work, its table is the registry's."""
+"""README.md tells the truth: its code runs, its commands work, its tables are the registry's and
+those of the files in results/."""
 
+import importlib.util
 import os
 import re
 import shlex
@@ -11,6 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
+from zoo.benchmarks.results import write_csv
+from zoo.validation.results import TENSORFLOW_1, TF1_GRAPH, Result, Row, Run, Setting, Stage
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -77,8 +82,91 @@ def test_the_make_targets_exist():
     assert all(f"\n{target}:" in makefile for target in targets)
 
 
-def test_the_table_of_models_is_the_registrys():
+def test_the_tables_are_the_registrys_and_those_of_results():
     # In a process of its own: other tests, and the documents' code, register models here.
     render = [sys.executable, ROOT / "tools" / "render_readme.py"]
     checked = subprocess.run([*render, "--check"])
     assert checked.returncode == 0, "run `python tools/render_readme.py`"
+
+
+@pytest.fixture(scope="module")
+def render():
+    path = ROOT / "tools" / "render_readme.py"
+    module = importlib.util.module_from_spec(importlib.util.spec_from_file_location("_", path))
+    module.__spec__.loader.exec_module(module)
+    return module
+
+
+def cells(markdown):
+    """The tables in a text: one list of rows each, a row as column -> cell."""
+    tables = []
+    for block in re.findall(r"(?:^\|.*\n)+", markdown, re.M):
+        head, _, *rows = [line.strip("| ").split(" | ") for line in block.splitlines()]
+        tables.append([dict(zip(head, row, strict=True)) for row in rows])
+    return tables
+
+
+def test_without_results_there_are_no_tables(render, tmp_path):
+    assert render.validation(tmp_path) == render.speed(tmp_path) == ""
+
+
+def test_a_validation_is_a_row(render, tmp_path):
+    def result(model, *outputs):
+        stages = (
+            Stage.of(
+                "outputs", TF1_GRAPH, [Row.of("logits", (2, 9), one, 1e-5) for one in outputs]
+            ),
+            Stage.skipped("gradients", TENSORFLOW_1, "none recorded"),
+        )
+        return Result(model, None, Setting(), {}, stages)
+
+    same = Run("", "", {}, (result("lenet", 2e-6, 1e-6), result("vgg_16", 5e-6)))
+    apart = Run("", "", {}, (result("lenet", float("nan")), result("vgg_16", 5e-6)))
+    same.write_csv(tmp_path / "validation-cpu-shim-tensorflow-float32-tf2.21.0-keras3.15.1.csv")
+    # Without the CSV file the JSON file tells the same.
+    apart.write_json(tmp_path / "validation-nvidia_h100-native-jax-bfloat16-tf2.20.0-keras3.9.json")
+    text = render.validation(tmp_path)
+    (first, second), *others = cells(text)
+    assert "Measured" in text and not others
+    assert first["device"] == "CPU" and second["device"] == "nvidia_h100"
+    assert first["the same function"] == "2 of 2" and second["the same function"] == "1 of 2"
+    assert first["outputs, TF1 graph"] == "5.0e-06"
+    assert second["outputs, TF1 graph"] == "no number"
+    assert first["with"] == "TensorFlow 2.21.0, Keras 3.15.1"
+    assert "gradients" not in first  # nothing was compared
+
+
+def test_what_was_measured_and_what_is_predicted_are_apart(render, tmp_path):
+    def form(name, speed, is_peer=False, **ratio):
+        row = {"model": "lenet", "batch_size": 4, "form": name, "is_peer": is_peer, "threads": 2}
+        return {**row, "samples_per_sec": speed, **ratio}
+
+    ratio = {"over_best_peer": 1.5, "over_best_peer_low": 1.4, "over_best_peer_high": 1.6}
+    forms = [
+        form("session", 900.0),
+        form("shim", 200.0),
+        form("frozen", 300.0, **ratio),
+        form("onnxruntime", 200.0, is_peer=True),
+        form("timm", 20.0, is_peer=True),
+        form("jax native", None),
+    ]
+    write_csv(tmp_path / "forms-cpu-float32-tf2.21.0-keras3.15.1.csv", forms)
+    program = {
+        **{"model": "vgg_16", "form": "shim", "what": "compiled", "step": "inference"},
+        **{"dtype": "bfloat16", "chip": "v5e", "chips": 1, "batch": 128},
+    }
+    taken = {"accepted": True, "predicted_images_per_sec": 4321.0}
+    programs = [program | taken, program | {"model": "lenet", "accepted": False}]
+    write_csv(tmp_path / "tpu-compile-jax0.10.2-libtpu0.0.52-tf2.21.0-keras3.15.1.csv", programs)
+    text = render.speed(tmp_path)
+    measured, predicted = re.split(r"(?m)^(?=Programs)", text)
+    assert "Measured on CPU, 2 cores, float32; TensorFlow 2.21.0" in measured
+    assert "redicted" not in measured and "not measured" in predicted
+    [[row]] = cells(measured)
+    assert row["TF1 Session"] == "900.0" and row["loaded model"] == "200.0"
+    assert row["zoo's fastest"] == "300.0 (frozen)"  # the Session is none of zoo's
+    assert row["fastest peer"] == "200.0 (onnxruntime)"
+    assert row["ratio"] == "1.50 (1.40 to 1.60)"
+    [[row]] = cells(predicted)
+    assert row["accepted"] == "1 of 2" and row["vgg_16"] == "4,321 (128)"
+    assert "libtpu 0.0.52" in predicted
