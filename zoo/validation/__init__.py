@@ -12,6 +12,8 @@ _HOME = {
     "Setting": "zoo.validation.results",
     "Stage": "zoo.validation.results",
     "compare_with_tf1_graph": "zoo.validation.equivalence",
+    "validate": "zoo.validation.validating",
+    "validate_many": "zoo.validation.many",
     "verify": "zoo.validation.equivalence",
 }
 

@@ -12,6 +12,7 @@ from zoo import dialects, loading
 from zoo.errors import ArgumentError
 from zoo.model import TF1Model
 from zoo.shim import TF1Network, tf1_variables
+from zoo.shim.session import filled_session
 from zoo.validation import tolerances
 
 v1 = tf.compat.v1
@@ -105,7 +106,9 @@ def compare_with_tf1_graph(model: TF1Model, images: np.ndarray | None = None) ->
         images = _noise(model)
     shim = {name: tensor.numpy() for name, tensor in network.end_points(images).items()}
     shim_logits = np.asarray(network(images))
-    graph_logits, graph, variables = run_tf1_graph(network, images, _values(model))
+    graph_logits, graph, variables = run_tf1_graph(
+        network, images, original_values(model).__getitem__
+    )
     ours = {name: tuple(variable.shape) for name, variable in tf1_variables(network).items()}
     if ours != variables or list(shim) != list(graph):
         raise AssertionError("the shim and the TF1 graph were built from different functions")
@@ -133,22 +136,19 @@ def run_tf1_graph(
     Returns:
         logits, end points by name, and the shape of each variable by name.
     """
-    with tf.Graph().as_default(), v1.Session() as session:
+    with tf.Graph().as_default() as graph:
         placeholder = v1.placeholder(tf.float32, images.shape)
         logits, end_points = network.forward(placeholder)
         variables = v1.global_variables()
-        # In one run: each new choice of what to run prunes the whole graph anew.
-        given = {v.initializer.inputs[1]: value_of(v.op.name) for v in variables}
-        session.run([v.initializer for v in variables], given)
-        del given
+    with filled_session(graph, value_of) as session:
         logits, end_points = session.run((logits, dict(end_points)), {placeholder: images})
     return logits, end_points, {v.op.name: tuple(v.shape.as_list()) for v in variables}
 
 
-def _values(model: TF1Model) -> Callable[[str], np.ndarray]:
-    """TF1 name -> value, from the checkpoint that the model was loaded from."""
+def original_values(model: TF1Model) -> dict[str, np.ndarray]:
+    """TF1 name -> value, from the checkpoint that the model was loaded from once more; variables
+    that no checkpoint filled are taken from the model."""
     loaded = model.load_report.loaded if model.load_report else {}
-    # Read before the graph is entered: inside it an eager variable has no value.
     values = {
         name: variable.numpy()
         for name, variable in tf1_variables(model.network).items()
@@ -159,7 +159,7 @@ def _values(model: TF1Model) -> Callable[[str], np.ndarray]:
         path = model.load_report.path
         with dialects.open_checkpoint(path, model.spec, shapes) as checkpoint:
             values.update({name: checkpoint.read(there) for name, there in loaded.items()})
-    return values.__getitem__
+    return values
 
 
 def _noise(model: TF1Model) -> np.ndarray:

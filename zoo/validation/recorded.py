@@ -39,7 +39,17 @@ def variables(golden: str) -> dict | None:
 def outputs(golden: str) -> dict[str, np.ndarray] | None:
     """What a network computes with the recipe's weights and images: `logits`, and of each end
     point (`ep_names`) mean, standard deviation and samples; None if that was not recorded."""
-    path = folder() / "outputs" / f"{golden}.npz"
+    return _arrays(folder() / "outputs" / f"{golden}.npz")
+
+
+def training_steps(golden: str) -> tuple[dict, dict[str, np.ndarray]] | None:
+    """Three steps of gradient descent from the recipe's weights: (`input_shape`, `labels`,
+    `learning_rate`, ...), and arrays; None if they were not recorded."""
+    found = _arrays(folder() / "training_steps" / f"{golden}.npz")
+    return None if found is None else (json.loads(str(found.pop("case"))), found)
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray] | None:
     if not path.exists():
         return None
     with np.load(path, allow_pickle=False) as file:

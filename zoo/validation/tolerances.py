@@ -6,9 +6,116 @@ value of the reference tensor.
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass, replace
+
 # float32 on a CPU, both sides in one process. Sums run in another order where the graph
 # optimizer fuses convolution, batch norm and activation on one side and not on the other.
 # TensorFlow 1.15.5 and 2.21 themselves agree to 2e-7 .. 4e-6 on the logits of the networks
 # here, and to 5e-5 at the worst end point.
 LOGITS = 1e-5
 END_POINTS = 1e-4
+
+# Networks whose gates and hard swishes multiply each other's rounding: between the two
+# TensorFlows their logits differ by 1.7e-5.
+ROUGH = {"mobilenet_v3_large": 3.0, "mobilenet_v3_large_075": 3.0}
+
+# An initializer draws the same bits on both sides; a graph may scale and shift them in one
+# multiplication where eager code takes two.
+INITIAL_VALUES = 1e-6
+
+# One sum of squares a variable, added up in another order.
+REGULARIZATION = 1e-5
+
+# A ReLU whose input is within rounding of zero passes its gradient on one side and not on the
+# other, and the layers below see another gradient. Between two TensorFlows single gradients
+# differ by up to 7e-2; where both sides run the same kernels, by a hundredth of that.
+GRADIENTS = 7e-3
+
+# Norms of gradients between two TensorFlow versions.
+NORMS = 1e-2
+
+# Loss of each of three steps, relative; between two TensorFlows 1e-5, on resnet_v1_50 9e-5.
+LOSSES = 1e-4
+
+# Moving averages after one step, and variables after three: relative to the move that the
+# reference made, and not to the value, or one that stays where it is would pass. What a step
+# moves is a gradient, or a batch's statistic that all layers below have a part in.
+MOVES = 1e-2
+
+# Below so many units in the last place of the value a move is rounding, and is not looked at
+# closer than to that.
+ULPS = 2.0
+
+# Learning rate of plain gradient descent. At 1e-3 the second and third step of a deep network
+# already drift 0.1 to 3 % between two TensorFlows; at 1e-6 they agree to 1e-5.
+LEARNING_RATE = 1e-6
+
+# Where the gradient is so steep that at 1e-6 the original does not agree with itself: with images
+# that differ by 1e-7 the losses of inception_v4 are 8.79 and 8.90 after a step.
+LEARNING_RATES = {"inception_v4": 1e-10}
+
+# The same kernels on the same values; threads may add up in another order.
+RELOADED = 1e-6
+
+# Preprocessing is the same operations, so values are the same on the machine that recorded them;
+# these leave room for another processor's rounding, of [-1, 1], of [0, 255], and of standardized
+# values, which reach 27 (TensorFlow 1 summed squares where TensorFlow 2 sums squared deviations).
+PREPROCESSING = {"inception": 1e-5, "vgg": 1e-5, "cifarnet": 2e-5, "lenet": 1e-6}
+
+# A tensor in half precision is rounded at every layer, and so are the weights: independent errors
+# of one unit roundoff each, which add up as their number's square root. The worst of thousands of
+# values is about three times that far off.
+_UNIT_ROUNDOFF = {"float32": 2.0**-24, "bfloat16": 2.0**-8, "float16": 2.0**-11}
+_WORST_OF_MANY = 3.0
+
+# Kernels of XLA, JAX, PyTorch or a GPU sum in an order of their own, by Winograd's transforms too,
+# and fuse what TensorFlow does not. A wrong padding is off by 1e-2 and more.
+_OTHER_KERNELS = 10.0
+
+
+@dataclass(frozen=True)
+class Tolerances:
+    """How far each quantity may be from the reference, by the rules of this file."""
+
+    logits: float
+    end_points: float
+    initial_values: float
+    regularization: float
+    gradients: float
+    losses: float
+    moves: float
+
+
+def of(
+    dtype: str = "float32",
+    *,
+    depth: int = 1,
+    golden: str | None = None,
+    other_kernels: bool = False,
+) -> Tolerances:
+    """The tolerances of one model in one setting.
+
+    Args:
+        dtype: computed in.
+        depth: layers with weights, one after another or not.
+        golden: name of the recorded network.
+        other_kernels: whether the network runs on a GPU, under XLA, or on another backend than
+            the TF1 graph beside it.
+    """
+    factor = (_OTHER_KERNELS if other_kernels else 1.0) * ROUGH.get(golden, 1.0)
+    found = Tolerances(
+        logits=LOGITS * factor,
+        end_points=END_POINTS * factor,
+        initial_values=INITIAL_VALUES,
+        regularization=REGULARIZATION,
+        gradients=GRADIENTS * factor,
+        losses=LOSSES * factor,
+        moves=MOVES * factor,
+    )
+    if dtype == "float32":
+        return found
+    rounding = _WORST_OF_MANY * _UNIT_ROUNDOFF[dtype] * math.sqrt(2 * depth)
+    return replace(
+        found, logits=rounding, end_points=rounding, gradients=4 * rounding, losses=rounding
+    )

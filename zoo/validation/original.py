@@ -1,0 +1,141 @@
+"""The reference: a network's TF1 function as TF1 runs it, in a graph and a Session."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from zoo.shim import DeterministicRandomTestTool, TF1Network
+from zoo.shim.session import fill_variables
+from zoo.validation.losses import total_loss
+from zoo.validation.observed import STEPS, Inference, Training, Variable
+
+v1 = tf.compat.v1
+
+
+class Original:
+    """One TF1 graph with the network twice, for inference and for training, on the CPU.
+
+    Random operations draw by a `DeterministicRandomTestTool` of mode "constant".
+
+    Args:
+        network: an adapter layer; only its function and arguments are used.
+        images: shape of a batch for inference.
+        trainee: the same network with dropout off.
+        training_images: shape of a batch for training; None for inference alone.
+        learning_rate: of gradient descent.
+        auxiliary: whether auxiliary logits have a part in the loss.
+
+    Attributes:
+        variables: TF1 name -> what it is, in the order of creation.
+        in_training_alone: names of those that only the training graph makes.
+        random_operations: names of operations in the training graph that draw, dropout for one.
+    """
+
+    def __init__(
+        self,
+        network: TF1Network,
+        images: tuple[int, ...],
+        *,
+        trainee: TF1Network,
+        training_images: tuple[int, ...] | None = None,
+        learning_rate: float = 0.0,
+        auxiliary: bool = True,
+    ) -> None:
+        self._graph = tf.Graph()
+        tool = DeterministicRandomTestTool(mode="constant").scope()
+        with self._graph.as_default(), tf.device("/CPU:0"), tool:
+            self._images = v1.placeholder(tf.float32, images)
+            with _variables_by_the_same_names():
+                logits, end_points = network.forward(self._images)
+            losses = v1.losses.get_regularization_losses()
+            self._inference = (logits, dict(end_points), tf.add_n([0.0, *losses]))
+            made = [variable.op.name for variable in v1.global_variables()]
+            if training_images is not None:
+                self._build_training(trainee, training_images, learning_rate, auxiliary)
+            trained = {variable.op.name for variable in v1.trainable_variables()}
+            self._all = {variable.op.name: variable for variable in v1.global_variables()}
+            initializers = [variable.initializer for variable in self._all.values()]
+        self.variables = {
+            name: Variable(tuple(variable.shape.as_list()), name in trained)
+            for name, variable in self._all.items()
+        }
+        self.in_training_alone = [name for name in self._all if name not in made]
+        self._initializers = initializers
+        self._session = v1.Session(graph=self._graph)
+
+    def _build_training(self, network, images, learning_rate, auxiliary) -> None:
+        before = set(self._graph.get_operations())
+        updates_before = set(v1.get_collection(v1.GraphKeys.UPDATE_OPS))
+        self._training_images = v1.placeholder(tf.float32, images)
+        self._labels = v1.placeholder(tf.int64, images[:1])
+        with _variables_by_the_same_names():
+            logits, end_points = network.forward(self._training_images, training=True)
+        updates = set(v1.get_collection(v1.GraphKeys.UPDATE_OPS)) - updates_before
+        self.random_operations = [
+            op.name
+            for op in self._graph.get_operations()
+            if op not in before and op.type in _DRAWING and "/Initializer/" not in op.name
+        ]
+        losses = v1.losses.get_regularization_losses()
+        loss = total_loss(logits, end_points if auxiliary else {}, self._labels, losses)
+        optimizer = v1.train.GradientDescentOptimizer(learning_rate)
+        pairs = [
+            (gradient, variable)
+            for gradient, variable in optimizer.compute_gradients(loss, v1.trainable_variables())
+            if gradient is not None
+        ]
+        gradients = {variable.op.name: gradient for gradient, variable in pairs}
+        step = tf.group(optimizer.apply_gradients(pairs), *updates)
+        self._training = (loss, gradients, step)
+
+    def initial_values(self) -> dict[str, np.ndarray]:
+        """What the initializers draw, by TF1 name. All variables then have those values."""
+        self._session.run(self._initializers)
+        return self._session.run(self._all)
+
+    def fill(self, value_of: Callable[[str], np.ndarray]) -> None:
+        """Gives the variables their values, by TF1 name."""
+        fill_variables(self._session, value_of)
+
+    def infer(self, images: np.ndarray) -> Inference:
+        logits, end_points, loss = self._session.run(self._inference, {self._images: images})
+        return Inference(logits, end_points, float(loss))
+
+    def train(self, images: np.ndarray, labels: np.ndarray) -> Training:
+        """Three steps. The variables then have other values."""
+        given = {self._training_images: images, self._labels: labels}
+        losses, gradients, averages = [], {}, {}
+        for number in range(STEPS):
+            loss, found, _ = self._session.run(self._training, given)
+            losses.append(float(loss))
+            if number == 0:
+                gradients = found
+                values = self._session.run(self._all)
+                averages = {n: values[n] for n, one in self.variables.items() if not one.trainable}
+        return Training(losses, gradients, averages, self._session.run(self._all))
+
+    def close(self) -> None:
+        self._session.close()
+
+
+# Operations that dropout and its like draw by.
+_DRAWING = (
+    "RandomUniform",
+    "RandomUniformInt",
+    "RandomStandardNormal",
+    "TruncatedNormal",
+    "StatelessRandomUniform",
+    "StatelessRandomUniformV2",
+)
+
+
+@contextlib.contextmanager
+def _variables_by_the_same_names():
+    """Inside, variables are made or, where they are there already, used again; and default scope
+    names are numbered from the start, as in a graph of its own."""
+    with v1.variable_scope(v1.get_variable_scope(), reuse=v1.AUTO_REUSE):
+        yield
