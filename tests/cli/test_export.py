@@ -50,6 +50,16 @@ def test_a_keras_file(run, tmp_path):
             np.testing.assert_array_equal(checkpoint.read(name), variable)
 
 
+def test_a_program(run, tmp_path):
+    zoo.load("lenet", weights=None).save(tmp_path / "mine.keras")
+    out = tmp_path / "lenet.stablehlo"
+    arguments = ("--to", "stablehlo", "--training", "--batch", "4", "--out", out)
+    result = run("export", tmp_path / "mine.keras", *arguments)
+    assert (result.exit_code, result.stdout) == (0, f"{out}\n{out}.json\n")
+    described = json.loads((tmp_path / "lenet.stablehlo.json").read_text())
+    assert described["inputs"][0]["shape"] == [4, 28, 28, 1] and described["training"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -59,6 +69,7 @@ def test_a_keras_file(run, tmp_path):
         (["broken.keras", "--to", "tf1"], errors.FILE, "cannot be loaded as a Keras model"),
         (["lenet", "--to", "tflite", "--meta"], errors.USAGE, "go with --to tf1"),
         (["lenet", "--to", "tf1", "--quantize", "dynamic"], errors.USAGE, "goes with --to tflite"),
+        (["lenet", "--to", "onnx", "--batch", "4"], errors.USAGE, "go with --to stablehlo"),
         (["a.keras", "--to", "tf1", "--num-classes", "3"], errors.USAGE, "its own weights"),
     ],
 )

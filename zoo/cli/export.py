@@ -26,6 +26,7 @@ class Form(str, Enum):
     saved_model = "saved_model"
     tflite = "tflite"
     onnx = "onnx"
+    stablehlo = "stablehlo"
 
 
 class Quantization(str, Enum):
@@ -48,13 +49,17 @@ def export(
             "--to",
             help="keras: plain Keras layers, for Keras alone. "
             "tf1: a training directory for TensorFlow 1.15. saved_model: a SavedModel that "
-            "takes encoded images. tflite: a LiteRT file. onnx: an ONNX file.",
+            "takes encoded images. tflite: a LiteRT file. onnx: an ONNX file. stablehlo: the TF1 "
+            "code's graph for JAX and XLA, without weights, and FILE.json, which names its inputs "
+            "and outputs.",
         ),
     ],
     out: Annotated[
         str,
         typer.Option(
-            "--out", metavar="PATH", help="Folder to write to; for keras, tflite and onnx a file."
+            "--out",
+            metavar="PATH",
+            help="Folder to write to; for keras, tflite, onnx and stablehlo a file.",
         ),
     ],
     meta_graph: Annotated[
@@ -70,6 +75,12 @@ def export(
         Quantization | None,
         typer.Option("--quantize", help="tflite: weights as 8-bit integers."),
     ] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="stablehlo: images in a batch; 1 if not given.")
+    ] = None,
+    training: Annotated[
+        bool, typer.Option("--training", help="stablehlo: a training step by gradient descent.")
+    ] = False,
     ckpt: Ckpt = None,
     num_classes: NumClasses = None,
     strip_scope: StripScope = None,
@@ -88,6 +99,8 @@ def export(
         raise typer.BadParameter("--fold goes with --to keras.")
     if quantize and to is not Form.tflite:
         raise typer.BadParameter("--quantize goes with --to tflite.")
+    if (batch is not None or training) and to is not Form.stablehlo:
+        raise typer.BadParameter("--batch and --training go with --to stablehlo.")
     if not is_file:
         registry.info(model)
     import_tensorflow(debug=context.obj)
@@ -97,7 +110,7 @@ def export(
         else _named(model, ckpt, num_classes, strip_scope)
     )
     path = Path(out).expanduser()
-    from zoo.export import to_keras, to_onnx, to_saved_model, to_tf1, to_tflite
+    from zoo.export import to_keras, to_onnx, to_saved_model, to_stablehlo, to_tf1, to_tflite
 
     with working("Writing"):
         if to is Form.keras:
@@ -108,6 +121,8 @@ def export(
             files = [to_saved_model(loaded, path)]
         elif to is Form.onnx:
             files = [to_onnx(loaded, path)]
+        elif to is Form.stablehlo:
+            files = to_stablehlo(loaded, batch=batch or 1, training=training).write(path)
         else:
             files = [to_tflite(loaded, path, quantize=quantize and quantize.value)]
     if json:
