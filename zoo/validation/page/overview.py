@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from zoo.validation.page import wording
 from zoo.validation.page.plot import is_drawn, plot, told, used, worst
-from zoo.validation.page.sections import against
+from zoo.validation.page.sections import against_briefly
 from zoo.validation.results import Result, Row, Stage
 
 # Fewer models need no plot of models.
@@ -26,8 +26,9 @@ def closeness(results: Sequence[Result]) -> str:
             words[row] = f"{wording.text(result.model, 60)}: {told(furthest, 60)}"
     if len(rows) < _FEW:
         return ""
-    heading = "<h2>How close <small>each model's worst, as a part of what is allowed</small></h2>"
-    return f"<section>{plot(rows, heading, 'models', tell=words.__getitem__)}</section>"
+    heading = "<h2>How close <small>each model's worst; 1 is what is allowed</small></h2>"
+    figure = plot(rows, heading, "models", tell=words.__getitem__, is_path=False)
+    return f"<section>{figure}</section>"
 
 
 def models(results: Sequence[Result]) -> str:
@@ -38,7 +39,8 @@ def models(results: Sequence[Result]) -> str:
     if not results or not columns:
         return ""
     head = "".join(
-        f'<th scope="col" class="n">{wording.text(name)}<small>{against(reference)}</small></th>'
+        f'<th scope="col" class="n">{wording.text(name)}'
+        f"<small>{against_briefly(reference)}</small></th>"
         for name, reference in columns
     )
     body = []

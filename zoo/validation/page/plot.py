@@ -7,15 +7,16 @@ The picture is stretched to the width of the page, which lines and dots do not n
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from zoo.validation.page import wording
 from zoo.validation.results import Row
 
 _WIDTH, _HEIGHT = 1000, 100
-# Decades that are shown at most, below the largest; what is smaller is drawn at the bottom.
-_DECADES = 14
+# Decades that are shown below the largest value, or else two below the least tolerance; what is
+# smaller is drawn at the bottom.
+_DECADES, _BELOW_TOLERANCE = 14, 2
 _LONGEST_NAME = 90
 # Columns that leave room for large dots.
 _FEW = 60
@@ -69,6 +70,7 @@ def plot(
     what: str,
     most: int = 160,
     tell: Callable[[Row], str] = told_briefly,
+    is_path: bool = True,
 ) -> str:
     """A figure of the rows' differences and tolerances, one column a row.
 
@@ -78,28 +80,31 @@ def plot(
         what: of what kind the rows are, in the plural, as HTML text.
         most: columns; of more rows neighbours share one, which shows the worst of them.
         tell: a row as HTML text.
+        is_path: whether one row leads to the next, as in a network; else each stands alone.
     """
     columns = _columns(rows, most)
     scale = _Scale(rows)
     step = _WIDTH / len(columns)
     places = [(step * (index + 0.5), column.row) for index, column in enumerate(columns)]
-    diverging = next((x for x, row in places if not row.passed), None)
+    diverging = [f"M{x:.1f} 0V{_HEIGHT}" for x, row in places if not row.passed][:1]
+    stems = [f"M{x:.1f} {scale.y(row.difference):.1f}V{_HEIGHT}" for x, row in places]
     drawing = [
         _path("grid", [f"M0 {scale.y(tick):.1f}H{_WIDTH}" for tick in scale.ticks]),
         _path("tolerance", _tolerance(columns, step, scale)),
-        _path("first", [f"M{diverging:.1f} 0V{_HEIGHT}"] if diverging is not None else []),
-        _path("line", _line(places, scale)),
+        *([_path("first", diverging), _path("line", _line(places, scale))] if is_path else []),
+        _path("stems", [] if is_path else stems),
         _path("dots", _dots(places, scale, passed=True)),
         _path("dots bad", _dots(places, scale, passed=False)),
         *(_target(index * step, step, column, tell) for index, column in enumerate(columns)),
     ]
+    limit = _limit(rows, scale) if is_path else ""
     few = " few" if len(columns) <= _FEW else ""
     furthest = f"Worst of {len(rows)}: {tell(worst(rows))}."
     if len(columns) < len(rows):
         furthest += f" A column has up to {columns[0].rows} of them and shows the worst."
     return (
         f'<figure class="plot{few}"><figcaption>{heading}</figcaption><div class="frame">'
-        f'<div class="ticks" aria-hidden="true">{scale.labels()}</div>'
+        f'<div class="ticks" aria-hidden="true">{scale.labels()}{limit}</div>'
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" preserveAspectRatio="none" role="img" '
         f'tabindex="0" aria-label="{len(rows)} {what}, in order, on a logarithmic scale. '
         f'{furthest}">{"".join(drawing)}</svg></div>'
@@ -116,13 +121,13 @@ class _Scale:
     """
 
     def __init__(self, rows: Sequence[Row]) -> None:
-        values = [value for row in rows for value in (row.difference, row.tolerance)]
-        finite = [value for value in values if value is not None and math.isfinite(value)]
-        decades = [math.log10(value) for value in finite if value > 0] or [-8, -4]
+        tolerances = _decades(row.tolerance for row in rows)
+        decades = _decades(row.difference for row in rows) + tolerances or [-8, -4]
         self.high = math.ceil(max(decades))
-        self.low = max(math.floor(min(decades)), self.high - _DECADES)
+        least = min([self.high - _DECADES, *(one - _BELOW_TOLERANCE for one in tolerances)])
+        self.low = math.floor(max(min(decades), least))
         self.low -= self.low == self.high
-        self.has_zero = 0 in finite
+        self.has_zero = any(row.difference == 0 for row in rows)
         self.has_none = any(not _is_number(row.difference) for row in rows)
         self._top = 16 if self.has_none else 4
         self._bottom = 86 if self.has_zero else 96
@@ -151,6 +156,10 @@ class _Scale:
 
 def _is_number(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
+
+
+def _decades(values: Iterable[float | None]) -> list[float]:
+    return [math.log10(value) for value in values if _is_number(value) and value > 0]
 
 
 def _columns(rows: Sequence[Row], most: int) -> list[Column]:
@@ -188,6 +197,18 @@ def _tolerance(columns: Sequence[Column], step: float, scale: _Scale) -> list[st
             moves.append(f"H{(index + 1) * step:.1f}")
         before = tolerance or None
     return moves
+
+
+def _limit(rows: Sequence[Row], scale: _Scale) -> str:
+    """What the dashed line is, where it begins."""
+    tolerance = rows[0].tolerance
+    if not tolerance:
+        return ""
+    y = scale.y(tolerance)
+    side = " below" if y < 15 else ""
+    return (
+        f'<span class="limit{side}" style="top:{y:.1f}%">{wording.figure(tolerance)} allowed</span>'
+    )
 
 
 def _path(name: str, moves: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from zoo.validation.page.plot import is_drawn, plot, told, used
 from zoo.validation.results import (
     ITSELF,
     PREPROCESSING,
+    STAGES,
     TENSORFLOW_1,
     TF1_GRAPH,
     Result,
@@ -17,11 +18,22 @@ from zoo.validation.results import (
     Stage,
 )
 
-AGAINST = {TF1_GRAPH: "the TF1 graph", TENSORFLOW_1: "TensorFlow 1.15.5", ITSELF: "itself before"}
-# Rows that a table shows; of more the worst. Fewer than that with a number are no plot.
+OUTPUTS = STAGES[2]
+AGAINST = {
+    TF1_GRAPH: "the TF1 graph",
+    TENSORFLOW_1: "TensorFlow 1.15.5",
+    ITSELF: "the model before",
+}
+_BRIEFLY = {TF1_GRAPH: "TF1 graph", TENSORFLOW_1: "TF 1.15.5", ITSELF: "itself"}
+# Rows that a table shows; of more the worst.
 _TABLE = 12
 _WORST = 8
-_PLOT = 4
+# Outputs that make a plot; other stages have one where their rows do not fit a table.
+_FEW_OUTPUTS = 4
+
+_LONGEST_NAME = 160
+# What took less is not worth telling.
+_SHOWN_SECONDS = 0.1
 
 # How a result came out, in words.
 SAME, DIFFERENT = "the same function", "differs"
@@ -60,6 +72,10 @@ def against(reference: str) -> str:
     return AGAINST.get(reference) or wording.text(reference, 40)
 
 
+def against_briefly(reference: str) -> str:
+    return _BRIEFLY.get(reference) or wording.text(reference, 20)
+
+
 def mark(said: str) -> str:
     """A verdict in its colour."""
     kind = {SAME: "good", NOT_COMPARED: "muted"}.get(said, "bad")
@@ -90,15 +106,15 @@ def section(
         settings: names of what to tell of its setting.
         versions: those that the page tells already.
     """
-    name, said = wording.text(result.model), verdict(result)
+    name, said = wording.text(result.model, _LONGEST_NAME), verdict(result)
     network = [stage for stage in result.stages if stage.name != PREPROCESSING]
     images = [stage for stage in result.stages if stage.name == PREPROCESSING]
     parts = [_facts(result, settings, versions), _divergence(result)]
     parts += [_stage(stage, result, columns) for stage in network if stage.status != "skipped"]
     if images:
         parts.append(
-            "<h3>Preprocessing</h3><p class=muted>The images on their way in. The network is "
-            "given the same arrays on both sides, so none of this is in what is above.</p>"
+            '<h3>Apart from the network</h3><p class="muted">The images on their way in. The '
+            "network is given the same arrays on both sides: none of this is in what is above.</p>"
         )
         parts += [_stage(one, result, columns) for one in images if one.status != "skipped"]
     parts.append(_skipped(result.stages))
@@ -145,42 +161,52 @@ def _facts(result: Result, settings: Sequence[str], versions: Mapping[str, str])
 
 
 def _divergence(result: Result) -> str:
-    found = divergence(result)
+    found = divergence(result, _LONGEST_NAME)
     return f'<p class="callout">First divergence, in {found}.</p>' if found else ""
 
 
 def _has_plot(stage: Stage) -> bool:
-    return stage.status != "skipped" and sum(map(is_drawn, stage.rows)) >= _PLOT
+    least = _FEW_OUTPUTS if stage.name == OUTPUTS else _TABLE + 1
+    return stage.status != "skipped" and sum(map(is_drawn, stage.rows)) >= least
 
 
 def _stage(stage: Stage, result: Result, columns: int) -> str:
-    title = f"{wording.text(stage.name).capitalize()} <small>against {against(stage.against)}"
-    title += f" · {wording.duration(stage.seconds)}</small>" if stage.seconds else "</small>"
-    failed = sum(not row.passed for row in stage.rows)
+    title = _title(stage)
+    reason = f'<p class="muted">{wording.text(stage.reason)}</p>' if stage.reason else ""
+    if _has_plot(stage):
+        drawn = [row for row in stage.rows if is_drawn(row)]
+        what = f"differences of {wording.text(result.model, 60)}, {wording.text(stage.name)}"
+        body = plot(drawn, title, what, columns) + reason
+        label, table = _rows(stage)
+        body += f"<details><summary>{label}</summary>{table}</details>"
+        return f'<section class="stage">{body}</section>'
+    label, table = _rows(stage)
+    if stage.status == "passed" and all(not row.difference for row in stage.rows):
+        # Nothing to see: in a line that unfolds.
+        words = f"<small>· {wording.counted(len(stage.rows), 'row')}, no difference</small>"
+        body = f"<details><summary>{title} {words}</summary>{reason}{table}</details>"
+        return f'<section class="stage exact">{body}</section>'
+    return f'<section class="stage">{title}{reason}{table}</section>'
+
+
+def _title(stage: Stage) -> str:
+    name = wording.text(stage.name)
+    took = f" · {wording.duration(stage.seconds)}" if stage.seconds >= _SHOWN_SECONDS else ""
+    title = f"{name[:1].upper()}{name[1:]} <small>against {against(stage.against)}{took}</small>"
     if stage.status == "failed":
+        failed = sum(not row.passed for row in stage.rows)
         count = f"{failed} of {len(stage.rows)} " if failed else ""
         title += f' <span class="bad">{count}failed</span>'
-    parts = [f'<p class="muted">{wording.text(stage.reason)}</p>'] if stage.reason else []
-    drawn = [row for row in stage.rows if is_drawn(row)]
-    what = f"differences of {wording.text(result.model, 60)}, {wording.text(stage.name)}"
-    if _has_plot(stage):
-        body = plot(drawn, f"<h4>{title}</h4>", what, columns)
-        return f'<section class="stage">{body}{"".join(parts)}{_rows(stage, folded=True)}</section>'
-    return f'<section class="stage"><h4>{title}</h4>{"".join(parts)}{_rows(stage)}</section>'
+    return f"<h4>{title}</h4>"
 
 
-def _rows(stage: Stage, folded: bool = False) -> str:
-    """A table of the rows: all of them, or the worst."""
+def _rows(stage: Stage) -> tuple[str, str]:
+    """What is in a table of the rows, and the table: of all of them, or of the worst."""
     rows, label = stage.rows, f"All {len(stage.rows)} rows"
-    if not rows:
-        return ""
     if len(rows) > _TABLE:
         rows = sorted(rows, key=lambda row: (row.passed, -used(row)))[:_WORST]
         label = f"The worst {len(rows)} of {len(stage.rows)}"
-    table = _table(rows, label if not folded else "")
-    if not folded:
-        return table
-    return f"<details><summary>{label}</summary>{table}</details>"
+    return label, _table(rows, label) if rows else ""
 
 
 def _table(rows: Sequence[Row], caption: str) -> str:
@@ -208,7 +234,7 @@ def _table(rows: Sequence[Row], caption: str) -> str:
         + "</tr>"
         for index in range(len(rows))
     )
-    spoken = f'<div class="wide" role="region" tabindex="0" aria-label="{caption or "Rows"}">'
+    spoken = f'<div class="wide" role="region" tabindex="0" aria-label="{caption}">'
     return f"{spoken}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
 

@@ -13,6 +13,7 @@ from zoo.validation.page.sections import (
     DIFFERENT,
     NOT_COMPARED,
     ONLY_IMAGES,
+    OUTPUTS,
     SAME,
     against,
     common_settings,
@@ -20,9 +21,10 @@ from zoo.validation.page.sections import (
     has_failed,
     verdict,
 )
-from zoo.validation.results import STAGES, Result, Run
+from zoo.validation.results import Result, Run
 
-_OUTPUTS = STAGES[2]
+# Models that are listed with where they differ; the table has all.
+_LISTED = 20
 
 
 def headline(results: Sequence[Result]) -> str:
@@ -75,7 +77,7 @@ def _tile_of_verdicts(results: Sequence[Result]) -> str:
     verdicts = Counter(map(verdict, results))
     words = {
         DIFFERENT: "different",
-        ONLY_IMAGES: "in preprocessing alone different",
+        ONLY_IMAGES: "only in preprocessing",
         NOT_COMPARED: "not compared",
     }
     others = [f"{verdicts[said]} {word}" for said, word in words.items() if verdicts[said]]
@@ -97,7 +99,7 @@ def _tile_of_outputs(results: Sequence[Result]) -> str:
 
 def _outputs(result: Result) -> list[float]:
     """The outputs' differences; infinite where a value is no number."""
-    rows = [row for stage in result.stages if stage.name == _OUTPUTS for row in stage.rows]
+    rows = [row for stage in result.stages if stage.name == OUTPUTS for row in stage.rows]
     differences = [row.difference for row in rows if is_drawn(row)]
     return [math.inf if value is None or math.isnan(value) else value for value in differences]
 
@@ -119,7 +121,8 @@ def _tile_of_worst(results: Sequence[Result]) -> str:
         where = f'<a href="#m{index}">{model}</a>, {where}'
     part = used(row)
     large = wording.share(part) if math.isfinite(part) else "no number"
-    return _tile("The worst, of what is allowed", large, where)
+    label = "Nearest to its limit" if row.passed else "Furthest beyond its limit"
+    return _tile(label, large, where)
 
 
 def _tile(label: str, large: str, small: str) -> str:
@@ -127,13 +130,20 @@ def _tile(label: str, large: str, small: str) -> str:
 
 
 def _circumstances(run: Run) -> str:
-    common = common_settings(run.results)
-    pairs = [(name.replace("_", " "), value) for name, value in common.items() if value]
-    pairs += [(wording.text(one), wording.text(what)) for one, what in run.versions.items()]
-    pairs = [(name, value) for name, value in pairs if value != "none"]
-    pairs.append(("run", wording.text(run.created.replace("T", " ").replace("Z", " UTC"))))
+    common = common_settings(run.results).items()
+    setting = [(name.replace("_", " "), value) for name, value in common if value]
+    versions = [
+        (wording.text(package), wording.text(version))
+        for package, version in run.versions.items()
+        if version != "none"
+    ]
+    created = wording.text(run.created.replace("T", " ").replace("Z", " UTC"))
+    return _pairs(setting) + _pairs([*versions, ("run", created)])
+
+
+def _pairs(pairs: Sequence[tuple[str, str]]) -> str:
     cells = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in pairs)
-    return f"<dl>{cells}</dl>"
+    return f"<dl>{cells}</dl>" if pairs else ""
 
 
 def differing(results: Sequence[Result]) -> str:
@@ -145,6 +155,9 @@ def differing(results: Sequence[Result]) -> str:
         if has_failed(result):
             name = f'<a href="#m{index}">{wording.text(result.model, 80)}</a>'
             lines[verdict(result)].append(f"<li>{name} in {divergence(result, 80)}</li>")
+    for said, found in lines.items():
+        if len(found) > _LISTED:
+            lines[said] = [*found[:_LISTED], f"<li>and {len(found) - _LISTED} more</li>"]
     titles = {DIFFERENT: "Where they differ first", ONLY_IMAGES: "Only preprocessing differs"}
     return "".join(
         f'<section class="differing"><h2>{titles[said]}</h2><ul>{"".join(found)}</ul></section>'

@@ -24,13 +24,13 @@ def text(value: object, longest: int | None = None) -> str:
 
 
 def figure(value: float | None) -> str:
-    """A difference or a tolerance: 3.1e-7, 0; nothing where there is none."""
+    """A difference or a tolerance: 3.1e-7, 0.25, 0; nothing where there is none."""
     if value is None:
         return ""
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "infinite"
-    if value == 0:
-        return "0"
+    if value == 0 or 0.0995 <= value < 99.5:
+        return f"{value:.2g}"
     mantissa, exponent = f"{value:.1e}".split("e")
     return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
 
