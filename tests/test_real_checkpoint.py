@@ -6,6 +6,7 @@ Expected predictions were computed by TensorFlow 1.15.5 in the checkpoint's own 
 import numpy as np
 import pytest
 import skimage
+import skimage.io
 
 import zoo
 from zoo import hub
@@ -45,6 +46,18 @@ def test_photos_get_the_labels_and_logits_of_tensorflow_1_15(model, name, index,
     assert logits.argmax() == index
     # Recorded to two digits; scikit-image's resize has moved a little since.
     assert abs(logits[index] - logit) < 0.05
+
+
+def test_both_photos_are_named_rightly(model, tmp_path):
+    for name, folder in (("chelsea", "n02124075"), ("coffee", "espresso")):
+        (tmp_path / folder).mkdir()
+        skimage.io.imsave(tmp_path / folder / f"{name}.png", getattr(skimage.data, name)())
+    result = zoo.evaluate(model, tmp_path)
+    assert (result.images, result.top1, result.top5) == (2, 100, 100)
+    assert [row["index"] for row in result.by_class()] == [286, 968]
+    assert result.comparison.verdict == "cannot tell"
+    assert "2 of the 1000 classes" in result.comparison.why
+    assert result.registered is None  # a model may have been trained since it was loaded
 
 
 def test_it_is_the_tf1_graphs_function(model):

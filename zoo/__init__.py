@@ -17,6 +17,7 @@ _HOME = {
     "ZooError": "zoo.errors",
     "compare_with_tf1_graph": "zoo.validation",
     "convert": "zoo.dialects",
+    "evaluate": "zoo.evaluation.evaluating",
     "finetune": "zoo.training.finetuning",
     "info": "zoo.registry",
     "list_models": "zoo.registry",

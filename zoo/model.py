@@ -246,3 +246,23 @@ def stops_early(network: TF1Network) -> bool:
     """
     by_default = network.accepted_arguments().get("final_endpoint")
     return by_default is None and network.arguments.get("final_endpoint") is not None
+
+
+def before_softmax(model: keras.Model):
+    """The output of a functional model, or what goes into the softmax that is its last layer."""
+    layer = model.outputs[0]._keras_history.operation
+    return layer.input if _is_softmax(layer) else model.outputs[0]
+
+
+def gives_probabilities(model: keras.Model) -> bool:
+    """Whether what `before_softmax` gives is probabilities still, as of a Dense layer with
+    softmax."""
+    layer = model.outputs[0]._keras_history.operation
+    activation = getattr(layer, "activation", None)
+    return not _is_softmax(layer) and activation is keras.activations.softmax
+
+
+def _is_softmax(layer) -> bool:
+    if isinstance(layer, keras.layers.Activation):
+        return layer.activation is keras.activations.softmax
+    return isinstance(layer, keras.layers.Softmax)

@@ -12,6 +12,7 @@ from zoo import __version__
 from zoo.cli import cache, errors, startup
 from zoo.cli.bench import bench
 from zoo.cli.convert import convert
+from zoo.cli.evaluate import evaluate
 from zoo.cli.export import export
 from zoo.cli.finetune import finetune
 from zoo.cli.info import info
@@ -34,6 +35,7 @@ COMMANDS = {
     "bench": bench,
     "convert": convert,
     "export": export,
+    "evaluate": evaluate,
     "finetune": finetune,
     "publish": publish,
 }

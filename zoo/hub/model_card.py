@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from zoo.hub.facts import IMAGENET_CLASSES, Facts
+from zoo.images.kinds import IN_WORDS
 from zoo.registry import Accuracy
 
 _LICENCES = {  # how a licence's name begins -> the Hub's identifier; all else is "other"
@@ -10,12 +11,6 @@ _LICENCES = {  # how a licence's name begins -> the Hub's identifier; all else i
     "mit": "mit",
     "cc-by-4.0": "cc-by-4.0",
     "creative commons attribution 4.0": "cc-by-4.0",
-}
-_PREPROCESSING = {  # of zoo.images.kinds
-    "inception": "the middle 87.5 % of height and width, resized to {size}, values in [-1, 1]",
-    "vgg": "the short side resized to 256, the middle {size} cut out, less the mean colour",
-    "cifarnet": "the middle {size} cut out or padded, less its mean, by its standard deviation",
-    "lenet": "the middle {size} cut out or padded, grey, values in [-1, 1)",
 }
 
 
@@ -115,7 +110,7 @@ def _preprocessing(facts: Facts) -> str | None:
         return None
     kind, size = facts.preprocessing["kind"], facts.preprocessing["size"]
     side = size if isinstance(size, int) else "x".join(map(str, size))
-    what = _PREPROCESSING[kind].format(size=side)
+    what = IN_WORDS[kind].format(size=side)
     return f"## Preprocessing\n\nTF-Slim's `{kind}` evaluation preprocessing: {what}.\n"
 
 

@@ -58,7 +58,7 @@ def decode(
     """
     scores = _checked_scores(outputs)
     top = _checked_top(top)
-    rows = _labels_of_classes(labels, scores.shape[1], label_offset)
+    rows = labels_of_classes(labels, scores.shape[1], label_offset)
     best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
     return [
         [Prediction(int(i), *rows[i], float(image[i])) for i in indices]
@@ -110,8 +110,12 @@ def _checked_top(top: int) -> int:
     return count
 
 
-def _labels_of_classes(labels, classes: int, label_offset: int) -> list[Label]:
-    """One label for each class of the outputs."""
+def labels_of_classes(labels, classes: int, label_offset: int) -> list[Label]:
+    """One label for each class of the outputs; the arguments are those of `decode`.
+
+    Raises:
+        ArgumentError: the number of labels is not that of the classes.
+    """
     if label_offset not in (0, 1):
         raise ArgumentError(
             "`label_offset` is the number of classes before the first label.",

@@ -9,6 +9,7 @@ dropped and the EXIF orientation is not applied, as in Slim.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -69,9 +70,19 @@ def read_image_op(path: tf.Tensor) -> tf.Tensor:
     2**29 bytes. Two things differ from `read_image`: BMP files must be RGB or RGBA, and WebP needs
     a TensorFlow whose `tf.io.decode_image` reads it (2.21 does).
     """
-    data = tf.io.read_file(path)
+    return decode_image_op(tf.io.read_file(path))
+
+
+def decode_image_op(data: tf.Tensor) -> tf.Tensor:
+    """The same of the file's bytes."""
     image = tf.io.decode_image(data, channels=3, expand_animations=False)
     return tf.ensure_shape(image, [None, None, 3])
+
+
+def decoding_failure(error: tf.errors.OpError) -> str:
+    """What TensorFlow says of bytes that it cannot decode, in a line."""
+    text = re.sub(r"^\{\{.*?\}\} ?|\[Op:.*|\s+$", "", error.message.splitlines()[0])
+    return text[:160] or type(error).__name__
 
 
 def pil_to_array(image: Image.Image, name: object = "a PIL image") -> np.ndarray:

@@ -131,3 +131,11 @@ KINDS: dict[str, Callable[[tf.Tensor, Size], tf.Tensor]] = {
     "cifarnet": cifarnet,
     "lenet": lenet,
 }
+
+# The same for people to read, of a `size` in pixels.
+IN_WORDS = {
+    "inception": "the middle 87.5 % of height and width, resized to {size}, values in [-1, 1]",
+    "vgg": "the short side resized to 256, the middle {size} cut out, less the mean colour",
+    "cifarnet": "the middle {size} cut out or padded, less its mean, by its standard deviation",
+    "lenet": "the middle {size} cut out or padded, grey, values in [-1, 1)",
+}

@@ -32,6 +32,14 @@ def imagenet_labels() -> list[Label]:
 
 
 @functools.cache
+def ilsvrc2012_ids() -> dict[int, str]:
+    """ILSVRC2012_ID (1 to 1000), by which the development kit counts classes -> synset id."""
+    text = resources.files("zoo.images").joinpath("ilsvrc2012_ids.txt").read_text("utf-8")
+    synsets = (line for line in text.splitlines() if not line.startswith("#"))
+    return dict(enumerate(synsets, start=1))
+
+
+@functools.cache
 def _imagenet_labels() -> tuple[Label, ...]:
     text = resources.files("zoo.images").joinpath("imagenet_labels.txt").read_text("utf-8")
     rows = (line.split("\t") for line in text.splitlines() if not line.startswith("#"))

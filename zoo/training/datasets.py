@@ -9,20 +9,18 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import os
-import re
-import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from zoo.errors import ArgumentError, ImageError
-from zoo.images.files import read_image_op
+from zoo.images.files import decode_image_op, decoding_failure, read_image_op
+from zoo.images.folders import class_folders, image_files
+from zoo.images.records import Record, find_shards, names_beside, parse_record
+from zoo.images.records import records as records_of
 
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
-_SPLITS = {"train", "training", "val", "valid", "validation", "test", "eval"}
-_SHARD = re.compile(r".+-\d{5}-of-\d{5}|.+\.tfrecords?")
 _ACCEPTED = (
     "a folder with a subfolder of images for each class; TFRecord files as Slim's scripts write "
     "them, or their folder; or a finite tf.data.Dataset of (image, label)"
@@ -147,12 +145,9 @@ def _from_files(data, class_names, label_offset: int) -> LabelledImages:
             "These are no images with labels.", received=type(data).__name__, accepted=_ACCEPTED
         )
     path = Path(data).expanduser()
-    if path.is_dir():
-        records = sorted(file for file in path.iterdir() if _SHARD.fullmatch(file.name))
-        if not records:
-            return _from_folder(path, class_names)
-    else:
-        records = [path] if path.is_file() else sorted(path.parent.glob(path.name))
+    records = find_shards(path)
+    if not records and path.is_dir():
+        return _from_folder(path, class_names)
     if not records:
         raise ArgumentError("There are no data here.", received=path, accepted=_ACCEPTED)
     return _from_records(records, class_names, label_offset)
@@ -162,14 +157,7 @@ def _from_files(data, class_names, label_offset: int) -> LabelledImages:
 
 
 def _from_folder(folder: Path, class_names: Sequence[str] | None) -> LabelledImages:
-    found = sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
-    names = [path.name for path in found]
-    if names and {name.lower() for name in names} <= _SPLITS:
-        raise ArgumentError(
-            "This folder holds parts of a data set, not classes.",
-            received=f"{folder} with {', '.join(names)}",
-            next_step=f"pass {folder / names[0]} as the data, and another as validation.",
-        )
+    names = [path.name for path in class_folders(folder)]
     if class_names is not None and sorted(class_names) != names:
         raise ArgumentError(
             "The folder's classes are not those named.",
@@ -186,10 +174,7 @@ def _from_folder(folder: Path, class_names: Sequence[str] | None) -> LabelledIma
             next_step="put the images of each class in a subfolder of its name.",
         )
     files = [
-        (path, label)
-        for label, name in enumerate(names)
-        for path in sorted((folder / name).rglob("*"))
-        if path.suffix.lower() in _SUFFIXES and path.is_file()
+        (path, label) for label, name in enumerate(names) for path in image_files(folder / name)
     ]
     reasons = _in_threads(lambda file: _why_not(file[0].read_bytes), files)
     skipped = [f"{f}: {why}" for (f, _), why in zip(files, reasons, strict=True) if why]
@@ -210,33 +195,17 @@ def _from_folder(folder: Path, class_names: Sequence[str] | None) -> LabelledIma
 # ------------------------------------------------------------------------------ TFRecord files
 
 
-@dataclasses.dataclass(frozen=True)
-class _Record:
-    file: Path
-    offset: int
-    size: int
-    number: int
-
-    def bytes(self) -> bytes:
-        with open(self.file, "rb") as file:
-            file.seek(self.offset)
-            return file.read(self.size)
-
-    def __str__(self) -> str:
-        return f"{self.file}, record {self.number}"
-
-
 def _from_records(
     files: list[Path], class_names: Sequence[str] | None, label_offset: int
 ) -> LabelledImages:
     skipped: list[str] = []
-    records = [record for file in files for record in _records(file, skipped)]
+    records = [record for file in files for record in records_of(file, skipped)]
     results = _in_threads(_look_at_record, records)
     skipped += [f"{r}: {why}" for r, (_, why) in zip(records, results, strict=True) if why]
     good = [(r, label) for r, (label, why) in zip(records, results, strict=True) if not why]
     _check_some(good, ", ".join(map(str, files[:3])), skipped)
     labels = _as_labels(label for _, label in good) - label_offset
-    names = class_names or _names_beside(files[0])
+    names = class_names or names_beside(files[0])
     names = _checked_names(names, labels, lambda place: str(good[place][0]), label_offset)
     references = tf.data.Dataset.from_tensor_slices(
         (
@@ -251,66 +220,24 @@ def _from_records(
     return LabelledImages(references, _read_record, labels, names, skipped)
 
 
-def _records(file: Path, skipped: list[str]) -> Iterator[_Record]:
-    """Where the records of a file are: a length of 8 bytes, its checksum of 4, the record, and
-    its checksum."""
-    try:
-        whole = file.stat().st_size
-        with open(file, "rb") as stream:
-            place = number = 0
-            while place < whole:
-                header = stream.read(12)
-                size = struct.unpack("<Q", header[:8])[0] if len(header) == 12 else whole
-                if place + size + 16 > whole:
-                    skipped.append(f"{file}: cut short or no TFRecord file, from record {number}")
-                    return
-                yield _Record(file, place + 12, size, number)
-                place += size + 16
-                number += 1
-                stream.seek(place)
-    except OSError as error:
-        skipped.append(f"{file}: {error.strerror}")
-
-
-_FEATURES = {
-    "image/encoded": tf.io.FixedLenFeature([], tf.string),
-    "image/class/label": tf.io.FixedLenFeature([], tf.int64),
-}
-
-
-def _look_at_record(record: _Record) -> tuple[int, str | None]:
+def _look_at_record(record: Record) -> tuple[int, str | None]:
     """(label, None), or why it cannot be used."""
     try:
-        example = tf.io.parse_single_example(record.bytes(), _FEATURES)
+        encoded, label, _ = parse_record(record.checked_bytes())
+    except OSError as error:
+        return 0, error.strerror or str(error)
     except tf.errors.OpError as error:
-        return 0, f"no example of Slim's format ({_first_line(error)})"
-    return int(example["image/class/label"]), _why_not(example["image/encoded"].numpy)
+        return 0, f"no example of Slim's format ({decoding_failure(error)})"
+    return int(label), _why_not(encoded.numpy)
 
 
 def _read_record(reference):
     def read(file, offset, size):
-        return _Record(Path(os.fsdecode(file)), int(offset), int(size), 0).bytes()
+        return Record(Path(os.fsdecode(file)), int(offset), int(size), 0).bytes()
 
     places = [reference["file"], reference["offset"], reference["size"]]
     data = tf.ensure_shape(tf.numpy_function(read, places, tf.string), [])
-    return _decoded(tf.io.parse_single_example(data, _FEATURES)["image/encoded"])
-
-
-def _names_beside(file: Path) -> list[str] | None:
-    """Those of labels.txt, as Slim's scripts write it: "0:daisy"."""
-    path = file.parent / "labels.txt"
-    if not path.is_file():
-        return None
-    rows = [line.partition(":") for line in path.read_text(encoding="utf-8").splitlines() if line]
-    try:
-        names = {int(number): name for number, _, name in rows}
-    except ValueError:
-        raise ArgumentError(
-            "labels.txt beside the TFRecords is not as Slim's scripts write it.",
-            received=path,
-            accepted='lines such as "0:daisy"',
-        ) from None
-    return [names.get(number, f"class {number}") for number in range(max(names, default=0) + 1)]
+    return decode_image_op(parse_record(data)[0])
 
 
 # ------------------------------------------------------------------------------ tf.data.Dataset
@@ -377,22 +304,12 @@ def _as_labels(labels) -> np.ndarray:
 def _why_not(read_bytes: Callable[[], bytes]) -> str | None:
     """Why these bytes are no image that TensorFlow decodes; None if they are one."""
     try:
-        _decoded(tf.constant(read_bytes()))
+        decode_image_op(tf.constant(read_bytes()))
     except OSError as error:
         return error.strerror or str(error)
     except tf.errors.OpError as error:
-        return _first_line(error)
+        return decoding_failure(error)
     return None
-
-
-def _decoded(data: tf.Tensor) -> tf.Tensor:
-    image = tf.io.decode_image(data, channels=3, expand_animations=False)
-    return tf.ensure_shape(image, [None, None, 3])
-
-
-def _first_line(error: tf.errors.OpError) -> str:
-    text = re.sub(r"^\{\{.*?\}\} ?|\[Op:.*|\s+$", "", error.message.splitlines()[0])
-    return text[:160] or type(error).__name__
 
 
 def _in_threads(function: Callable, items: list) -> list:

@@ -9,7 +9,8 @@ import keras
 
 from zoo import registry
 from zoo.errors import ArgumentError, nearest_names
-from zoo.model import EndPoints, TF1Model
+from zoo.model import EndPoints, TF1Model, before_softmax
+from zoo.model import gives_probabilities as gives_probabilities
 from zoo.native.weight_map import weights_of
 from zoo.shim import TF1Network, runs_tf1_code, tf1_variables
 from zoo.shim.freezing import batch_norm_is_frozen
@@ -114,7 +115,7 @@ class Trainee:
             images = keras.Input(self.model.input_shape[1:])
             inner = keras.Model(images, EndPoints(self._network, [LOGITS, AUXILIARY])(images))
         else:
-            inner = keras.Model(self.model.inputs, _before_softmax(self.model))
+            inner = keras.Model(self.model.inputs, before_softmax(self.model))
         images = keras.Input(self.model.input_shape[1:], name="images")
         kind = keras.Model if regularized else _Unregularized
         return kind(images, _Logits(inner, batch_norm_frozen)(images), name="logits")
@@ -165,25 +166,6 @@ class _Logits(keras.layers.Layer):
             outputs = self.inner(images, training=training)
         # In float32 whatever the policy: so is the loss.
         return keras.tree.map_structure(lambda output: keras.ops.cast(output, "float32"), outputs)
-
-
-def gives_probabilities(model: keras.Model) -> bool:
-    """Whether the logits model still ends in probabilities, as of a Dense layer with softmax."""
-    layer = model.outputs[0]._keras_history.operation
-    return (
-        not _is_softmax(layer) and getattr(layer, "activation", None) is keras.activations.softmax
-    )
-
-
-def _before_softmax(model: keras.Model):
-    layer = model.outputs[0]._keras_history.operation
-    return layer.input if _is_softmax(layer) else model.outputs[0]
-
-
-def _is_softmax(layer) -> bool:
-    if isinstance(layer, keras.layers.Activation):
-        return layer.activation is keras.activations.softmax
-    return isinstance(layer, keras.layers.Softmax)
 
 
 def _named_variables(model: keras.Model) -> dict[str, keras.Variable]:
