@@ -9,6 +9,7 @@ from zoo.native import to_native
 
 
 def test_logits_on_every_backend(arch, recorded_model, backends, described, tmp_path):
+    """As it trains and folded, in one test: making the model takes as long as the rest."""
     model = recorded_model(arch)
     native = to_native(model)
     shape = networks.recorded_variables(arch)["input_shape"]
@@ -21,13 +22,8 @@ def test_logits_on_every_backend(arch, recorded_model, backends, described, tmp_
         result = backend.run(tmp_path, shape, **described(native))
         # Other kernels sum in another order; a wrong padding is off by 1e-2 and more.
         assert difference(result, expected) < 1e-4, backend.name
-
-
-def test_folded_logits(arch, recorded_model):
-    model = recorded_model(arch)
+    del native
     folded = to_native(model, fold_batch_norm=True)
-    images = recipe.images(networks.recorded_variables(arch)["input_shape"])
-    expected = expected_logits(arch, model, images)
     assert difference(folded.predict_on_batch(images), expected) < 1e-4
     kinds = [type(layer).__name__ for layer in folded.layers]
     # After what a ResNet V2 adds or a NASNet concatenates there is no layer to fold into.
