@@ -37,6 +37,9 @@ def folder(tmp_path_factory, small_checkpoint, goldens):
             image = Image.effect_noise((64, 48), 20 + number).convert("RGB")
             image = Image.blend(image, Image.new("RGB", image.size, colour), 0.5)
             image.save(folder / "flowers" / name / f"{number}.jpg")
+    for photo, kind in (("chelsea.jpg", "n02124075"), ("coffee.jpg", "espresso")):
+        (folder / "photos" / kind).mkdir(parents=True)
+        shutil.copy(folder / photo, folder / "photos" / kind)
     for part in (".index", ".data-00000-of-00001"):
         shutil.copy(small_checkpoint + part, folder / f"model.ckpt{part}")
     return folder
