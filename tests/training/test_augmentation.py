@@ -5,6 +5,7 @@ import importlib.util
 import json
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -64,7 +65,42 @@ def test_lenet_is_as_in_evaluation(recorder):
 
 def test_kerass_layers_keep_shape_and_range():
     images = np.random.RandomState(0).uniform(-1, 1, (4, 16, 16, 3)).astype(np.float32)
-    augmented = np.asarray(augmentation.keras_layers(seed=1)(images, training=True))
+    augmented = np.asarray(augmentation.keras_layers()(images, training=True))
     assert augmented.shape == images.shape
     assert np.abs(augmented).max() <= 1
     assert np.abs(augmented - images).max() > 0.1
+
+
+def test_kerass_layers_draw_by_the_seed_alone():
+    layers = augmentation.keras_layers()
+    image = np.random.RandomState(0).uniform(-1, 1, (16, 16, 3)).astype(np.float32)
+    layers(image[np.newaxis])
+
+    def drawn(seeds):
+        dataset = tf.data.Dataset.from_tensor_slices(tf.constant(seeds, tf.int64))
+        augmented = dataset.map(
+            lambda seed: augmentation.by_keras(layers, tf.constant(image), seed),
+            num_parallel_calls=2,
+        )
+        return np.stack(list(augmented.as_numpy_iterator()))
+
+    seeds = [[0, 0], [0, 1], [1, 0]]
+    first = drawn(seeds)
+    assert first.shape == (3, 16, 16, 3)
+    np.testing.assert_array_equal(drawn(seeds), first)
+    np.testing.assert_array_equal(drawn(seeds[::-1]), first[::-1])
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert np.abs(first[one] - first[other]).max() > 0.1
+
+
+def test_every_layer_draws_for_itself():
+    """Two layers of the same kind undo each other's mirroring only by chance."""
+    flips = [keras.layers.RandomFlip("horizontal", seed=7) for _ in range(2)]
+    both = keras.Sequential(flips)
+    image = np.arange(12, dtype=np.float32).reshape(2, 2, 3)
+    both(image[np.newaxis])
+    outcomes = [
+        np.array_equal(augmentation.by_keras(both, tf.constant(image), [0, seed]), image)
+        for seed in range(12)
+    ]
+    assert len(set(outcomes)) == 2

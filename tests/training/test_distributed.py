@@ -126,6 +126,34 @@ def test_workers_moving_averages_are_the_mean_of_theirs(workers, kind):
         check_moving_averages(facts[f"moving averages of {kind}"], bessel=kind == "slim")
 
 
+@pytest.mark.slow
+def test_workers_know_what_the_chief_knows(workers):
+    for index, facts in enumerate(workers):
+        assert facts["agreed"] == {
+            "workers": 2,
+            "of the chief": {"is_chief": True, "text": "a"},
+            "any": [True, False],
+            "shared": np.full((2, 3), 1.1, np.float32).tolist(),
+        }
+        failures = facts["failures"]
+        assert failures["bad argument"][0] == ("TrainingError" if index else "ArgumentError")
+        assert "No such thing." in failures["bad argument"][1]
+        kind, text = failures["others than the chief"]
+        assert kind == "ArgumentError" and "were not all given the same" in text
+        assert ("is_chief=False, not True" in text) == (index == 1)
+
+
+@pytest.mark.slow
+def test_workers_stop_together(workers):
+    for index, facts in enumerate(workers):
+        assert facts["interrupted"] == [2, index == 1]
+        kind, text = facts["failures"]["full disk"]
+        assert kind == "OSError" and "No space left" in text
+        assert "The last good state, stage 1, step 2, stays" in text
+        assert facts["after the failure"] == "stage 1, step 2"
+    assert workers[0]["files of the run"] == ["state.0-2.npz", "state.json"]
+
+
 def compiled(**arguments) -> keras.Model:
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
     model.set_weights([np.ones((3, 2), np.float32), np.zeros(2, np.float32)])

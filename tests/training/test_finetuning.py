@@ -15,7 +15,7 @@ from tiny import coloured, tiny_model
 
 import zoo
 from zoo.errors import ArgumentError, InputShapeError, TrainingError
-from zoo.training import progress
+from zoo.training import finetuning, progress
 from zoo.training.finetuning import finetune
 from zoo.training.trainees import Trainee
 
@@ -174,6 +174,27 @@ def test_the_loss_is_that_of_slims_script(options, auxiliary, regularized, weigh
     assert {type(v.regularizer).__name__ for v in model.trainable_variables} > {"NoneType"}
 
 
+def test_a_native_network_trains_auxiliary_logits_too(run, tmp_path, monkeypatch):
+    """With the loss of the TF1 code; what is kept is without them."""
+    original = tiny_model(aux=True)
+    monkeypatch.setattr(finetuning, "load", lambda *_, **__: original)
+    images, labels = coloured()
+    points = original.end_points(images)
+    expected = cross_entropy(points["Logits"], labels, 0.0)
+    expected += 0.4 * cross_entropy(points["AuxLogits"], labels, 0.0)
+    expected += regularization(original, but="none")
+    options = {"native": True, "batch_size": 36, "validation": None, "save_every": 1}
+    result = run("tiny", data=(images, labels), **options)
+    assert result.history[0]["loss"] == pytest.approx(expected, rel=1e-5)
+    assert result.history[1]["loss"] < result.history[0]["loss"]
+    auxiliary = ["Tiny/AuxLogits/fc/weights", "Tiny/AuxLogits/fc/biases"]
+    assert list(result.model.weight_map.left_out) == auxiliary
+    kept = [name for name, _ in result.model.weight_map.tf1_arrays(result.model)]
+    assert sorted([*kept, *auxiliary]) == sorted(original.tf1_variables)
+    again = keras.saving.load_model(tmp_path / "run" / "best.keras")  # plain Keras
+    np.testing.assert_array_equal(again.predict(images), result.model.predict(images))
+
+
 def test_decoupled_weight_decay_shrinks_what_the_network_regularizes(run, tmp_path):
     """With plain gradient descent, by learning rate times decay (Loshchilov and Hutter, 2017,
     https://arxiv.org/abs/1711.05101) beside the gradient's step."""
@@ -218,7 +239,16 @@ def stop_after(monkeypatch, steps):
     [
         ("shim", 8, {"moving_average": 0.9, "schedule": "cosine", "batch_norm": "live"}),
         # In the first stage.
-        ("native", 3, {"head_epochs": 1, "moving_average": 0.9, "optimizer": "rmsprop"}),
+        (
+            "native",
+            3,
+            {
+                "head_epochs": 1,
+                "moving_average": 0.9,
+                "optimizer": "rmsprop",
+                "augmentation": "keras",
+            },
+        ),
     ],
 )
 def test_after_a_kill_the_same_steps_follow(

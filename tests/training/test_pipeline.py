@@ -41,13 +41,30 @@ def taken(dataset, count):
     return [tf.nest.map_structure(np.asarray, batch) for batch in dataset.take(count)]
 
 
-@pytest.mark.parametrize("step", [1, 3, 7])
-def test_a_steps_batch_is_the_same_from_wherever_training_goes_on(step, trainee, photos):
-    batches = pipeline(trainee, photos)
+@pytest.mark.parametrize(("step", "augmentation"), [(1, "slim"), (3, "keras"), (7, "slim")])
+def test_a_steps_batch_is_the_same_from_wherever_training_goes_on(
+    step, augmentation, trainee, photos
+):
+    batches = pipeline(trainee, photos, augmentation=augmentation)
     from_the_start = taken(batches.training(1, 0), step + 2)[step:]
     tf.nest.map_structure(
         np.testing.assert_array_equal, from_the_start, taken(batches.training(1, step), 2)
     )
+
+
+@pytest.mark.parametrize("augmentation", ["slim", "keras"])
+def test_parts_of_a_batch_are_its_rows_whoever_makes_them(augmentation, trainee, photos):
+    batches = pipeline(trainee, photos, augmentation=augmentation, class_weights="balanced")
+    whole = taken(batches.training(0, 2), 2)
+    # Two workers of two replicas each.
+    parts = [
+        taken(batches.training(0, 2, rows=range(start, start + 2), together=1), 4)
+        for start in (0, 2)
+    ]
+    for step in range(2):
+        of_step = [part for worker in parts for part in worker[2 * step : 2 * step + 2]]
+        joined = tf.nest.map_structure(lambda *rows: np.concatenate(rows), *of_step)
+        tf.nest.map_structure(np.testing.assert_array_equal, joined, whole[step])
 
 
 def test_an_epoch_has_each_image_at_most_once_and_each_epoch_others(trainee, photos):

@@ -8,6 +8,7 @@ from tiny import SIDE, coloured, tiny_model
 
 import zoo
 from zoo.errors import ArgumentError
+from zoo.training.native_form import native_trainee
 from zoo.training.trainees import Trainee
 
 
@@ -24,7 +25,7 @@ def native():
 
 def trained(trainee, names, frozen=True):
     with trainee.training_only(names, batch_norm_frozen=frozen):
-        now = {id(variable) for variable in trainee.model.trainable_variables}
+        now = {id(variable) for variable in trainee.whole.trainable_variables}
     return [name for name, variable in trainee.variables.items() if id(variable) in now]
 
 
@@ -99,6 +100,22 @@ def test_auxiliary_logits_are_the_networks_end_point(model):
     expected = model.end_points(images)
     for name in ("Logits", "AuxLogits"):
         np.testing.assert_allclose(outputs[name], expected[name], atol=1e-6)
+
+
+def test_a_native_network_has_its_auxiliary_logits_beside_it(model):
+    trainee = native_trainee(model)
+    assert list(trainee.variables) != list(Trainee(trainee.model).variables)
+    assert sorted(trainee.variables) == sorted(model.tf1_variables)
+    images, _ = coloured(5)
+    outputs = trainee.logits_model(batch_norm_frozen=True, auxiliary=True)(images)
+    expected = model.end_points(images)
+    for name in ("Logits", "AuxLogits"):
+        np.testing.assert_allclose(outputs[name], expected[name], atol=1e-6)
+    np.testing.assert_allclose(trainee.model(images), model(images), atol=1e-6)
+    names = ["Tiny/AuxLogits/fc/weights", "Tiny/b/weights"]
+    with trainee.training_only(names, batch_norm_frozen=True):
+        assert trained(trainee, names) == names
+    assert len(trainee.whole.trainable_variables) == 10
 
 
 def test_models_that_are_no_classifiers_of_images():

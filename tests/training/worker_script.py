@@ -1,18 +1,25 @@
 """One of two workers of a MultiWorkerMirroredStrategy; TF_CONFIG says which."""
 
+import errno
 import json
 import os
 import sys
+import threading
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 strategy = tf.distribute.MultiWorkerMirroredStrategy()  # before anything else runs
 
 from networks import IMAGES, TARGETS, batches, network  # noqa: E402
 
+from zoo.errors import ArgumentError, ZooError  # noqa: E402
 from zoo.training import fit  # noqa: E402
+from zoo.training.progress import KeepState  # noqa: E402
+from zoo.training.run_folder import RunFolder  # noqa: E402
+from zoo.training.workers import Workers  # noqa: E402
 
 folder = Path(sys.argv[1])
 is_chief = json.loads(os.environ["TF_CONFIG"])["task"]["index"] == 0
@@ -63,4 +70,59 @@ for kind, model in normalized.items():
     }
 facts["files"] = sorted(path.name for path in folder.rglob("*.h5"))
 
+# What workers agree on.
+workers = Workers(strategy)
+mine = {"is_chief": is_chief, "text": "a"}
+with strategy.scope():
+    variables = [keras.Variable(np.full((2, 3), 0.1 + is_chief, np.float32))]
+workers.share(variables)
+facts["agreed"] = {
+    "workers": workers.count,
+    "of the chief": workers.of_chief(lambda: mine),
+    "any": [workers.any(not is_chief), workers.any(False)],
+    "shared": variables[0].numpy().tolist(),
+}
+
+
+def failure(action) -> list:
+    try:
+        action()
+    except (ZooError, OSError) as error:
+        return [type(error).__name__, str(error)]
+    return ["nothing", ""]
+
+
+def fail(error):
+    def failing(*_, **__):
+        raise error
+
+    return failing
+
+
+facts["failures"] = {
+    "bad argument": failure(lambda: workers.of_chief(fail(ArgumentError("No such thing.")))),
+    "others than the chief": failure(lambda: workers.check_alike(mine)),
+}
+
+
+# A user of the worker that is not the chief presses Ctrl-C; then the chief's disk is full.
+class Interrupt(keras.callbacks.Callback):
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch == 1 and not is_chief:
+            asked.set()
+
+
+asked = threading.Event()
+run = RunFolder(folder / "run", {"rate": 0.1}, workers)
+with strategy.scope():
+    model = network()
+    stopping = [Interrupt(), KeepState(run, 0, 0, 4, None, asked)]
+    try:
+        fit(model, IMAGES, TARGETS, batch_size=4, verbose=0, callbacks=stopping)
+    except KeyboardInterrupt:
+        facts["interrupted"] = [run["step"], asked.is_set()]
+np.savez = fail(OSError(errno.ENOSPC, "No space left on device"))
+facts["failures"]["full disk"] = failure(lambda: run.save(variables, stage=0, step=9))
+facts["after the failure"] = run.where()
+facts["files of the run"] = sorted(path.name for path in run.path.iterdir())
 print(json.dumps(facts))

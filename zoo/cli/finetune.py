@@ -42,6 +42,12 @@ class Augmentation(str, Enum):
     none = "none"
 
 
+class Strategy(str, Enum):
+    mirrored = "mirrored"
+    multiworker = "multiworker"
+    tpu = "tpu"
+
+
 class Precision(str, Enum):
     float32 = "float32"
     mixed_bfloat16 = "mixed_bfloat16"
@@ -118,6 +124,14 @@ def finetune(
     native: Annotated[
         bool, typer.Option("--native", help="Train the network as plain Keras layers.")
     ] = False,
+    strategy: Annotated[
+        Strategy | None,
+        typer.Option(
+            "--strategy",
+            help="Share each batch: all GPUs here, the workers that TF_CONFIG names (start the "
+            "same command on each), or a TPU.",
+        ),
+    ] = None,
     label_offset: Annotated[
         int, typer.Option("--label-offset", help="To take off the labels of TFRecords.")
     ] = 0,
@@ -167,6 +181,7 @@ def finetune(
         "augmentation": None if augmentation is Augmentation.none else augmentation.value,
         "save_every": save_every,
         "native": native,
+        "strategy": strategy and strategy.value,
         "seed": seed,
     }
     given = {**load_arguments(ckpt, None, strip_scope), "dtype": precision.value}

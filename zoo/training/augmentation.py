@@ -115,7 +115,7 @@ KINDS: dict[str, Callable[[tf.Tensor, Size, tf.Tensor], tf.Tensor]] = {
 }
 
 
-def keras_layers(seed: int) -> keras.Sequential:
+def keras_layers() -> keras.Sequential:
     """Keras's own augmentation of preprocessed batches: mirrored or not, turned by up to 18
     degrees, moved and scaled by up to a tenth.
 
@@ -124,10 +124,27 @@ def keras_layers(seed: int) -> keras.Sequential:
     layers = keras.layers
     return keras.Sequential(
         [
-            layers.RandomFlip("horizontal", seed=seed),
-            layers.RandomRotation(0.05, seed=seed + 1),
-            layers.RandomTranslation(0.1, 0.1, seed=seed + 2),
-            layers.RandomZoom(0.1, seed=seed + 3),
+            layers.RandomFlip("horizontal"),
+            layers.RandomRotation(0.05),
+            layers.RandomTranslation(0.1, 0.1),
+            layers.RandomZoom(0.1),
         ],
         name="augmentation",
     )
+
+
+def by_keras(layer: keras.layers.Layer, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """What a Keras layer makes of an image, whose draws are by `seed`, not by the layer's state.
+
+    Args:
+        layer: built; it draws by `keras.random.SeedGenerator`s, as Keras's own layers do.
+        image: (H, W, C), preprocessed.
+        seed: int64 or int32 (2,).
+    """
+    parts = layer._flatten_layers()
+    states = [generator.state for part in parts for generator in part._seed_generators]
+    seeds = tf.random.stateless_uniform([len(states), 2], seed, 0, 2**31 - 1, tf.int32)
+    seeds = tf.unstack(seeds, len(states))  # a tensor of a graph is no iterable
+    values = [tf.cast(each, state.dtype) for each, state in zip(seeds, states, strict=True)]
+    with keras.StatelessScope(state_mapping=list(zip(states, values, strict=True))):
+        return layer(image[tf.newaxis], training=True)[0]

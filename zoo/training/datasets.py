@@ -58,7 +58,7 @@ class LabelledImages:
         return self.references.map(self._read, num_parallel_calls=tf.data.AUTOTUNE)
 
     def shuffled(self, seed: int, epoch) -> tf.data.Dataset:
-        """(image, label) in the order of an epoch, which may be a tensor."""
+        """(reference, label) in the order of an epoch, which may be a tensor."""
         # Dataset.shuffle takes no tensor for a seed; the operation beneath it does.
         variant = tf.raw_ops.ShuffleDataset(
             input_dataset=tf.data.experimental.to_variant(self.references),
@@ -69,8 +69,7 @@ class LabelledImages:
             output_types=[part.dtype for part in tf.nest.flatten(self.references.element_spec)],
             output_shapes=[part.shape for part in tf.nest.flatten(self.references.element_spec)],
         )
-        shuffled = tf.data.experimental.from_variant(variant, self.references.element_spec)
-        return shuffled.map(self._read, num_parallel_calls=tf.data.AUTOTUNE)
+        return tf.data.experimental.from_variant(variant, self.references.element_spec)
 
     def split(self, fraction: float, seed: int) -> tuple[LabelledImages, LabelledImages]:
         """The larger and the smaller part; of each class with two images or more, both have some.

@@ -29,6 +29,7 @@ from zoo.errors import ArgumentError
 from zoo.training.batches import Batches, give_out
 from zoo.training.checkpoints import EpochCheckpoints
 from zoo.training.steps import evaluation_step, loss_reduction, training_step
+from zoo.training.workers import is_chief
 
 # They write files, which one worker is to do.
 _WRITERS = (
@@ -123,13 +124,13 @@ def fit(
         validation = _validation_batches(strategy, validation_data, batch_size)
         evaluate_step = evaluation_step(model, strategy, validation)
 
-    is_chief = _is_chief(strategy)
-    checkpoints = checkpoint_dir and EpochCheckpoints(checkpoint_dir, writes=is_chief)
+    writes = is_chief(strategy)
+    checkpoints = checkpoint_dir and EpochCheckpoints(checkpoint_dir, writes=writes)
     if checkpoints:
         with strategy.scope():
             initial_epoch = max(initial_epoch, checkpoints.restore(model))
     callbacks = _callbacks(
-        model, callbacks, is_chief, verbose, epochs=epochs, steps=steps_per_epoch or batches.steps
+        model, callbacks, writes, verbose, epochs=epochs, steps=steps_per_epoch or batches.steps
     )
 
     step_function = training_step(model, strategy, batches)
@@ -196,7 +197,7 @@ def evaluate(
     batches = give_out(strategy, x, y, sample_weight, batch_size=batch_size)
     _build(model, strategy, batches)
     callbacks = _callbacks(
-        model, callbacks, _is_chief(strategy), verbose, epochs=1, steps=steps or batches.steps
+        model, callbacks, is_chief(strategy), verbose, epochs=1, steps=steps or batches.steps
     )
     step_function = evaluation_step(model, strategy, batches)
     return _evaluate(model, strategy, batches, step_function, callbacks, steps)
@@ -307,12 +308,12 @@ def _validation_batches(strategy, data, batch_size) -> Batches:
     return give_out(strategy, *keras.utils.unpack_x_y_sample_weight(data), batch_size=batch_size)
 
 
-def _callbacks(model, callbacks, is_chief: bool, verbose, **params) -> keras.callbacks.CallbackList:
+def _callbacks(model, callbacks, writes: bool, verbose, **params) -> keras.callbacks.CallbackList:
     callbacks = list(callbacks or ())
-    if not is_chief:
+    if not writes:
         callbacks = [callback for callback in callbacks if not isinstance(callback, _WRITERS)]
     if verbose == "auto":
-        verbose = (1 if sys.stdout.isatty() else 2) if is_chief else 0
+        verbose = (1 if sys.stdout.isatty() else 2) if writes else 0
     return keras.callbacks.CallbackList(
         callbacks,
         add_history=True,
@@ -321,15 +322,6 @@ def _callbacks(model, callbacks, is_chief: bool, verbose, **params) -> keras.cal
         verbose=verbose,
         **params,
     )
-
-
-def _is_chief(strategy: tf.distribute.Strategy) -> bool:
-    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        return True
-    resolver = strategy.cluster_resolver
-    if resolver.task_type == "worker":
-        return resolver.task_id == 0 and "chief" not in resolver.cluster_spec().jobs
-    return True
 
 
 def _reset_metrics(model: keras.Model, strategy: tf.distribute.Strategy) -> None:

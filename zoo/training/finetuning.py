@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.util
 import logging
 import os
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -14,38 +14,21 @@ import keras
 import tensorflow as tf
 
 from zoo.dialects.files import complete_or_absent
-from zoo.errors import ArgumentError, TrainingError, nearest_names
+from zoo.errors import ArgumentError, nearest_names
 from zoo.images import KINDS
 from zoo.loading import load
-from zoo.native import to_native
 from zoo.training import reports
 from zoo.training.datasets import LabelledImages, open_images
-from zoo.training.optimizers import RMSProp
+from zoo.training.native_form import native_trainee
 from zoo.training.pipeline import Pipeline
-from zoo.training.progress import (
-    BEST,
-    LAST,
-    Interruptible,
-    KeepBest,
-    KeepState,
-    RunFolder,
-    StopEarly,
-    digest,
-    state_of,
-)
-from zoo.training.schedules import learning_rate as scheduled
-from zoo.training.trainees import AUXILIARY, LOGITS, Trainee, gives_probabilities
+from zoo.training.progress import Interruptible
+from zoo.training.run_folder import BEST, RunFolder, digest
+from zoo.training.stages import OPTIMIZERS, Training
+from zoo.training.strategies import check_batch_size, strategy_of
+from zoo.training.trainees import Trainee
+from zoo.training.workers import Workers
 
 logger = logging.getLogger("zoo")
-
-# Name -> what makes it, and the learning rates of the new head and of the rest. Those of "rmsprop"
-# are Slim's, of scripts/finetune_inception_v3_on_flowers.sh and train_image_classifier.py.
-OPTIMIZERS: dict[str, tuple[Callable, float, float]] = {
-    "adam": (keras.optimizers.Adam, 1e-3, 1e-4),
-    "momentum": (lambda *a, **k: keras.optimizers.SGD(*a, momentum=0.9, **k), 1e-2, 1e-3),
-    "rmsprop": (RMSProp, 1e-2, 1e-4),
-    "sgd": (keras.optimizers.SGD, 1e-2, 1e-3),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,15 +59,6 @@ class FineTuned:
         return reports.text(self.report)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Stage:
-    """A part of the run: which variables are trained, how long, at what rate."""
-
-    names: list[str]
-    epochs: int
-    rate: float | None
-
-
 def finetune(
     model: str | keras.Model,
     data,
@@ -112,6 +86,7 @@ def finetune(
     preprocessing: str | None = "model",
     augmentation: str | keras.layers.Layer | None = "slim",
     native: bool = False,
+    strategy: str | tf.distribute.Strategy | None = None,
     save_every: int | None = None,
     tensorboard: bool | None = None,
     seed: int = 0,
@@ -122,7 +97,7 @@ def finetune(
 
     In two stages, as Slim's fine-tuning scripts: the head first, then all variables or those
     chosen. The same call goes on where an earlier one was stopped, with the same steps, up to
-    the random draws of dropout in TF1 code and of Keras's augmentation layers.
+    the random draws of dropout in TF1 code.
 
     Args:
         model: a registered name, which is loaded with a head for the data's classes; or a
@@ -151,7 +126,8 @@ def finetune(
         decoupled_weight_decay: in place of the network's own regularization losses, for the same
             variables, or for all kernels where it has none.
         label_smoothing: from 0 to 1.
-        auxiliary_weight: of the loss of auxiliary logits, for models of `zoo.load` that have them.
+        auxiliary_weight: of the loss of auxiliary logits, for networks of `zoo.load`, or by their
+            name, that have them.
         class_weights: "balanced", or class -> weight of its images in the loss.
         moving_average: decay of the moving averages of the weights (0.999), which are then what
             is validated and saved.
@@ -160,10 +136,16 @@ def finetune(
         preprocessing: "model" for the registered network's; a name in `zoo.images.KINDS`; or None
             for images that are preprocessed already.
         augmentation: "slim" for its training preprocessing of this kind; "keras" for Keras's
-            layers after the evaluation preprocessing; a Keras layer for preprocessed batches; or
-            None. Images preprocessed already get no augmentation of Slim's.
+            layers after the evaluation preprocessing; a Keras layer for preprocessed images,
+            which gets batches of one and draws by their place in the training, not by its own
+            seed; or None. Images preprocessed already get no augmentation of Slim's.
         native: a network that is loaded by its name is trained as plain Keras layers
-            (`zoo.to_native`), without auxiliary logits.
+            (`zoo.to_native`); what is kept of it is without its auxiliary logits.
+        strategy: several devices or machines that share each batch: "mirrored", "multiworker" or
+            "tpu", as `zoo.training.strategies.strategy_of` has them, or a strategy under which a
+            `model` was made. A step is that of one device on the whole batch, but for live batch
+            norm, whose statistics are each replica's, and dropout. Each worker makes the same
+            call; the chief alone keeps the folder. A run may go on under another strategy.
         save_every: steps between states saved within an epoch, beside that at its end.
         tensorboard: logs for TensorBoard in `logs`; by default where its package is installed.
         seed: of order, augmentation and new variables.
@@ -175,7 +157,8 @@ def finetune(
 
     Raises:
         ArgumentError, ImageError: of the data or arguments, before training starts.
-        TrainingError: the loss is no number any more, or memory ran out.
+        TrainingError: the loss is no number any more, memory ran out, or a worker is gone.
+        UnsupportedEnvironmentError: strategy="tpu" where there is none.
         OSError: the disk is full; the last good state stays.
         KeyboardInterrupt: after Ctrl-C, once the state is saved.
 
@@ -183,48 +166,42 @@ def finetune(
         >>> result = zoo.finetune("mobilenet_v1_1.0_224", "flowers", epochs=5)
         >>> result.model.decode(result.model.predict(result.model.preprocess("rose.jpg")), top=1)
     """
-    settings = {
-        name: value
-        for name, value in locals().items()
-        if name not in ("data", "validation", "folder", "verbose", "tensorboard", "save_every")
-    }
+    elsewhere = "data validation folder verbose tensorboard save_every strategy".split()
+    settings = {name: value for name, value in locals().items() if name not in elsewhere}
     settings["load_arguments"] = {k: v for k, v in load_arguments.items() if k != "progress"}
     _check_arguments(settings)
     tensorboard = _has_tensorboard(tensorboard)
-    images = open_images(data, class_names=class_names, label_offset=label_offset)
-    images, held_back = _split(images, validation, label_offset, seed)
-    skipped = [*images.skipped, *(held_back.skipped if held_back not in (None, images) else ())]
-    skipped = list(dict.fromkeys(skipped))
-    if skipped:
-        logger.warning(
-            "%d images cannot be read and are left out: %s", len(skipped), "; ".join(skipped[:5])
-        )
-    if len(images) < batch_size:
-        raise ArgumentError(
-            "The data set is smaller than a batch.",
-            received=f"{len(images)} images to train with, batch_size={batch_size}",
-            next_step=f"pass batch_size={max(1, len(images) // 2)} or less, or more images.",
-        )
+    strategy = strategy_of(strategy)  # several workers before any other use of TensorFlow
+    check_batch_size(strategy, batch_size)
+    images, held_back, skipped = _images(data, validation, class_names, label_offset, seed)
+    _check_enough(images, batch_size)
     keras.utils.set_random_seed(seed)
-    if isinstance(model, str):
-        names = images.class_names
-        model = load(model, num_classes=len(names), class_names=names, **load_arguments)
-        model = to_native(model) if native else model
-    elif load_arguments or native:
-        given = [*load_arguments, *["native"] * native]
-        raise ArgumentError("These arguments go with a model's name.", received=", ".join(given))
-    trainee = Trainee(model)
-    if trainee.num_classes != len(images.class_names):
-        raise ArgumentError(
-            "The model's outputs are not the data's classes.",
-            received=f"{trainee.num_classes} outputs, {len(images.class_names)} classes",
-            next_step=f"make it with zoo.load(NAME, num_classes={len(images.class_names)}), or "
-            "give all names as class_names=.",
-        )
-    settings |= {"model": model.name, "data": digest(images.labels)}
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        trainee = _trainee(model, images.class_names, native, strategy, load_arguments)
+    settings |= {"model": trainee.model.name, "data": digest(images.labels)}
     pipeline = Pipeline(trainee, images, held_back, settings)
-    run = RunFolder(folder, settings)
-    training = _Training(trainee, pipeline, run, settings, save_every, tensorboard, verbose)
+    workers = Workers(strategy)
+    with workers.noticing_losses():
+        run = RunFolder(folder, settings, workers)
+        how = {"save_every": save_every, "tensorboard": tensorboard, "verbose": verbose}
+        with strategy.scope() if strategy else contextlib.nullcontext():
+            _train(Training(trainee, pipeline, run, settings, strategy=strategy, **how), run)
+        run.restore_model(trainee.model, BEST)
+        run.save_model(trainee.model, BEST)  # once more, with nothing frozen in it
+        report = {
+            "model": trainee.spec.name if trainee.spec else trainee.model.name,
+            "images": len(images),
+            "validation_images": len(held_back or ()),
+            "class_names": images.class_names,
+            "skipped": skipped,
+            "best": run["best"],
+            "history": run.history,
+        }
+        workers.of_chief(lambda: _write_report(run.path, report))
+    return FineTuned(trainee.model, report, run.path)
+
+
+def _train(training: Training, run: RunFolder) -> None:
     with Interruptible() as interrupted:
         try:
             training.run_stages(interrupted)
@@ -235,19 +212,56 @@ def finetune(
                 run.where() if run["arrays"] else "nothing yet",
             )
             raise
-    model.load_weights(run.path / BEST)
-    run.save_model(model, BEST)  # once more, with nothing frozen in it
-    report = {
-        "model": trainee.spec.name if trainee.spec else model.name,
-        "images": len(images),
-        "validation_images": len(held_back or ()),
-        "class_names": images.class_names,
-        "skipped": skipped,
-        "best": run["best"],
-        "history": run.history,
-    }
-    _write_report(run.path, report)
-    return FineTuned(model, report, run.path)
+
+
+def _images(data, validation, class_names, label_offset: int, seed: int):
+    """(images to train with, those to validate with or None, what was left out)."""
+    images = open_images(data, class_names=class_names, label_offset=label_offset)
+    images, held_back = _split(images, validation, label_offset, seed)
+    skipped = [*images.skipped, *(held_back.skipped if held_back not in (None, images) else ())]
+    skipped = list(dict.fromkeys(skipped))
+    if skipped:
+        logger.warning(
+            "%d images cannot be read and are left out: %s", len(skipped), "; ".join(skipped[:5])
+        )
+    return images, held_back, skipped
+
+
+def _check_enough(images: LabelledImages, batch_size: int) -> None:
+    if len(images) < batch_size:
+        raise ArgumentError(
+            "The data set is smaller than a batch.",
+            received=f"{len(images)} images to train with, batch_size={batch_size}",
+            next_step=f"pass batch_size={max(1, len(images) // 2)} or less, or more images.",
+        )
+
+
+def _trainee(model, names: list[str], native: bool, strategy, load_arguments: dict) -> Trainee:
+    """The network to train, made if it is given by its name."""
+    if isinstance(model, str):
+        model = load(model, num_classes=len(names), class_names=names, **load_arguments)
+    elif load_arguments or native:
+        given = [*load_arguments, *["native"] * native]
+        raise ArgumentError("These arguments go with a model's name.", received=", ".join(given))
+    trainee = native_trainee(model) if native else Trainee(model)
+    if strategy and not all(map(_made_under(strategy), trainee.whole.variables)):
+        raise ArgumentError(
+            "The model was not made under this strategy.",
+            received=f"{model.name}, and {type(strategy).__name__}",
+            next_step="make it within `with strategy.scope():`, or pass its name.",
+        )
+    if trainee.num_classes != len(names):
+        raise ArgumentError(
+            "The model's outputs are not the data's classes.",
+            received=f"{trainee.num_classes} outputs, {len(names)} classes",
+            next_step=f"make it with zoo.load(NAME, num_classes={len(names)}), or "
+            "give all names as class_names=.",
+        )
+    return trainee
+
+
+def _made_under(strategy: tf.distribute.Strategy) -> Callable[[keras.Variable], bool]:
+    return lambda variable: strategy.extended.variable_created_in_scope(variable.value)
 
 
 def _check_arguments(given: dict) -> None:
@@ -303,173 +317,6 @@ def _split(images: LabelledImages, validation, label_offset: int, seed: int):
         return larger, smaller
     names = images.class_names
     return images, open_images(validation, class_names=names, label_offset=label_offset)
-
-
-class _Training:
-    """The stages of a run, from wherever its folder says that it is."""
-
-    def __init__(self, trainee, pipeline, run, settings, save_every, tensorboard, verbose) -> None:
-        self._trainee, self._pipeline, self._run = trainee, pipeline, run
-        self._settings, self._save_every = settings, save_every
-        self._tensorboard, self._verbose = tensorboard, verbose
-        self._frozen = settings["batch_norm"] == "frozen"
-
-    def run_stages(self, interrupted: threading.Event) -> None:
-        if self._run["done"]:
-            return
-        stages = self._stages()
-        for number, stage in enumerate(stages):
-            if number < self._run["stage"] or stage.epochs == 0:
-                continue
-            with self._trainee.training_only(stage.names, batch_norm_frozen=self._frozen):
-                self._run_stage(number, stage, interrupted)
-        self._run.save_model(self._trainee.model, LAST)
-        self._run.finish()
-
-    def _stages(self) -> list[_Stage]:
-        given = self._settings
-        head = self._trainee.head()
-        chosen = list(self._trainee.variables)
-        if given["trainable_scopes"] is not None:
-            chosen = [*self._trainee.within(given["trainable_scopes"]), *head]
-        elif given["freeze_until"] is not None:
-            chosen = [*self._trainee.after(given["freeze_until"]), *head]
-        idle = () if self._pipeline.auxiliary else self._trainee.auxiliary
-        head, chosen = ([n for n in names if not n.startswith(idle)] for names in (head, chosen))
-        return [
-            _Stage(head, given["head_epochs"], self._rate("head_learning_rate", 1)),
-            _Stage(chosen, given["epochs"], self._rate("learning_rate", 2)),
-        ]
-
-    def _rate(self, argument: str, place: int) -> float | None:
-        optimizer = self._settings["optimizer"]
-        if self._settings[argument] is not None or not isinstance(optimizer, str):
-            return self._settings[argument]
-        return OPTIMIZERS[optimizer][place]
-
-    def _run_stage(self, number: int, stage: _Stage, interrupted) -> None:
-        model = self._compiled(stage)
-        steps_per_epoch = self._pipeline.steps_per_epoch
-        if self._run["stage"] != number:
-            self._run.save(state_of(model), stage=number, step=0, stopped=False)
-        while True:
-            # Also after a part of an epoch: `fit` ends with the averages in place of the weights.
-            if self._run["arrays"]:
-                self._run.restore(state_of(model))
-            step = self._run["step"]
-            if step >= stage.epochs * steps_per_epoch or self._run["stopped"]:
-                break
-            epoch, behind = divmod(step, steps_per_epoch)
-            self._fit(
-                model,
-                number,
-                step,
-                interrupted,
-                initial_epoch=epoch,
-                epochs=epoch + 1 if behind else stage.epochs,
-                steps_per_epoch=steps_per_epoch - behind,
-            )
-        model.optimizer.finalize_variable_values(model.trainable_variables)
-
-    def _compiled(self, stage: _Stage) -> keras.Model:
-        auxiliary = self._pipeline.auxiliary
-        model = self._trainee.logits_model(
-            batch_norm_frozen=self._frozen,
-            auxiliary=auxiliary,
-            regularized=self._settings["decoupled_weight_decay"] is None,
-        )
-        if not model.trainable_variables:
-            raise ArgumentError(
-                "No variable is left to train.",
-                received=f"trainable_scopes={self._settings['trainable_scopes']}, "
-                f"batch_norm={self._settings['batch_norm']!r}",
-            )
-
-        def cross_entropy():
-            return keras.losses.CategoricalCrossentropy(
-                from_logits=not gives_probabilities(self._trainee.model),
-                label_smoothing=self._settings["label_smoothing"],
-            )
-
-        accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
-        losses = {LOGITS: cross_entropy(), AUXILIARY: cross_entropy()}
-        weights = {LOGITS: 1.0, AUXILIARY: self._settings["auxiliary_weight"]}
-        model.compile(
-            self._optimizer(stage),
-            losses if auxiliary else losses[LOGITS],
-            loss_weights=weights if auxiliary else None,
-            metrics={LOGITS: [accuracy]} if auxiliary else [accuracy],
-        )
-        model.optimizer.build(model.trainable_variables)
-        return model
-
-    def _optimizer(self, stage: _Stage) -> keras.optimizers.Optimizer:
-        given, average = self._settings["optimizer"], self._settings["moving_average"]
-        decay = self._settings["decoupled_weight_decay"]
-        options = {} if decay is None else {"weight_decay": decay}
-        options |= {} if average is None else {"use_ema": True, "ema_momentum": average}
-        if stage.rate is not None:
-            options["learning_rate"] = scheduled(
-                self._settings["schedule"],
-                stage.rate,
-                steps_per_epoch=self._pipeline.steps_per_epoch,
-                epochs=stage.epochs,
-            )
-        if isinstance(given, str):
-            optimizer = OPTIMIZERS[given][0](**options)
-        else:
-            optimizer = type(given).from_config({**given.get_config(), **options})
-        if decay is not None:
-            kept = {id(v) for v in self._trainee.regularized()} or {
-                id(v) for v in self._trainee.model.weights if len(v.shape) > 1
-            }
-            rest = [v for v in self._trainee.model.trainable_variables if id(v) not in kept]
-            optimizer.exclude_from_weight_decay(var_list=rest)
-        policies = {layer.compute_dtype for layer in self._trainee.model._flatten_layers()}
-        if "float16" in policies:
-            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-        return optimizer
-
-    def _fit(self, model, stage: int, step: int, interrupted, **span) -> None:
-        validation = self._pipeline.validation()
-        try:
-            model.fit(
-                self._pipeline.training(stage, step),
-                validation_data=validation,
-                callbacks=self._callbacks(stage, step, interrupted, validation is not None),
-                verbose=self._verbose,
-                shuffle=False,
-                **span,
-            )
-        except tf.errors.ResourceExhaustedError as error:
-            size = self._settings["batch_size"]
-            raise TrainingError(
-                "Memory ran out in a step.",
-                received=f"batch_size={size}; TensorFlow says: {error.message.splitlines()[0]}",
-                next_step=f"pass batch_size={size // 2} and another folder."
-                if size > 1
-                else 'pass a smaller input_shape=, or dtype="mixed_bfloat16".',
-            ) from error
-
-    def _callbacks(self, stage: int, step: int, interrupted, validated: bool) -> list:
-        prefix = "val_" if validated else ""
-        name = f"{LOGITS}_accuracy" if self._pipeline.auxiliary else "accuracy"
-        per_epoch = self._pipeline.steps_per_epoch
-        patience = self._settings["patience"]
-        callbacks = []
-        if patience is not None:
-            past = [row for row in self._run.history if row["stage"] == stage]
-            callbacks.append(StopEarly(past, monitor=prefix + "loss", patience=patience))
-        callbacks.append(
-            KeepState(self._run, stage, step, per_epoch, self._save_every, interrupted)
-        )
-        if self._settings["moving_average"] is not None:
-            callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
-        callbacks.append(KeepBest(self._run, self._trainee.model, prefix + name, stage))
-        if self._tensorboard:
-            logs = str(self._run.path / "logs" / f"stage-{stage + 1}")
-            callbacks.append(keras.callbacks.TensorBoard(logs, write_graph=False))
-        return callbacks
 
 
 def _write_report(folder: Path, report: dict) -> None:

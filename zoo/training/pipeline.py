@@ -46,50 +46,82 @@ class Pipeline:
         self._channels = trainee.model.input_shape[-1]
         self._augmentation = settings["augmentation"]
         if self._augmentation == "keras":
-            self._augmentation = augmentations.keras_layers(self._seed)
+            self._augmentation = augmentations.keras_layers()
+        if isinstance(self._augmentation, keras.layers.Layer):
+            self._augmentation(tf.zeros((1, *self._size, self._channels)), training=True)  # builds
         self._weights = _class_weights(settings["class_weights"], images.labels, self._classes)
         self.auxiliary = trainee.has_auxiliary and settings["auxiliary_weight"] > 0
         self.steps_per_epoch = len(images) // self._batch_size
         self._check_first_image()
 
-    def training(self, stage: int, step: int) -> tf.data.Dataset:
-        """Batches from a step of a stage on, without end; each is a function of its step alone."""
-        per_epoch = self.steps_per_epoch * self._batch_size
-        first, behind = divmod(step * self._batch_size, per_epoch)
+    def training(
+        self, stage: int, step: int, *, rows: range | None = None, together: int | None = None
+    ) -> tf.data.Dataset:
+        """Batches from a step of a stage on, without end.
+
+        Each image of each is a function of stage, step and row alone, whoever makes it and in
+        however many parts.
+
+        Args:
+            stage, step: from 0.
+            rows: of each batch, which are made; all by default.
+            together: rows in what the dataset yields; all of `rows` by default.
+        """
+        size = self._batch_size
+        rows = rows or range(size)
+        first, behind = divmod(step, self.steps_per_epoch)
+        per_epoch = self.steps_per_epoch * size
 
         def of_epoch(epoch):
-            images = self._images.shuffled(self._seed, epoch + stage * 1_000_000)
+            references = self._images.shuffled(self._seed, epoch + stage * 1_000_000)
             places = tf.data.Dataset.range(epoch * per_epoch, (epoch + 1) * per_epoch)
-            return tf.data.Dataset.zip(places, images)
+            return tf.data.Dataset.zip(places, references)
 
-        def prepared(place, image_and_label):
-            image, label = image_and_label
+        def is_wanted(place, _):
+            return (place % size >= rows.start) & (place % size < rows.stop)
+
+        def prepared(place, reference_and_label):
+            reference, label = reference_and_label
             seed = tf.stack([tf.cast(self._seed + stage, tf.int64), place])
-            return self._for_training(image, seed), label
+            return self._for_training(self._images.read(reference), seed), label
 
         examples = tf.data.Dataset.range(first, np.iinfo(np.int32).max).flat_map(of_epoch)
-        batches = (
-            examples.skip(behind)
-            .map(prepared, num_parallel_calls=tf.data.AUTOTUNE)
-            .batch(self._batch_size, drop_remainder=True)
+        examples = examples.skip(behind * size)
+        if len(rows) < size:
+            examples = examples.filter(is_wanted)
+        return (
+            examples.map(prepared, num_parallel_calls=tf.data.AUTOTUNE)
+            .batch(together or len(rows), drop_remainder=True)
             .map(self._targets, num_parallel_calls=tf.data.AUTOTUNE)
+            .prefetch(tf.data.AUTOTUNE)
         )
-        if isinstance(self._augmentation, keras.layers.Layer):
-            layer = self._augmentation
-            batches = batches.map(lambda x, *rest: (layer(x, training=True), *rest))
-        return batches.prefetch(tf.data.AUTOTUNE)
 
-    def validation(self) -> tf.data.Dataset | None:
-        """All of the images held back, as at inference."""
+    def given_out(
+        self, strategy: tf.distribute.Strategy, stage: int, step: int
+    ) -> tf.distribute.DistributedDataset:
+        """The same batches, of which each worker makes the rows of its own replicas."""
+
+        def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
+            share = self._batch_size // context.num_replicas_in_sync
+            here = self._batch_size // context.num_input_pipelines
+            start = here * context.input_pipeline_id
+            return self.training(stage, step, rows=range(start, start + here), together=share)
+
+        return strategy.distribute_datasets_from_function(of_worker)
+
+    def validation(self, strategy: tf.distribute.Strategy | None = None) -> tf.data.Dataset | None:
+        """All of the images held back, as at inference; on a TPU, whole batches of them."""
         if self._held_back is None:
             return None
+        of_one_size = isinstance(strategy, tf.distribute.TPUStrategy)  # it compiles for one
         batches = (
             self._held_back.images()
             .map(lambda x, y: (self._plain(x), y), num_parallel_calls=tf.data.AUTOTUNE)
-            .batch(self._batch_size)
+            .batch(self._batch_size, drop_remainder=of_one_size)
         )
         batches = batches.map(lambda x, y: self._targets(x, y, weighted=False)).prefetch(1)
-        count = -(-len(self._held_back) // self._batch_size)
+        count, rest = divmod(len(self._held_back), self._batch_size)
+        count += rest > 0 and not of_one_size
         return batches.apply(tf.data.experimental.assert_cardinality(count))
 
     def _check_first_image(self) -> None:
@@ -105,7 +137,9 @@ class Pipeline:
             self._plain(image)
 
     def _for_training(self, image, seed) -> tf.Tensor:
-        if self._kind is None or self._augmentation != "slim":
+        if isinstance(self._augmentation, keras.layers.Layer):
+            return augmentations.by_keras(self._augmentation, self._plain(image), seed)
+        if self._kind is None or self._augmentation is None:
             return self._plain(image)
         image = augmentations.KINDS[self._kind](_rgb(image), self._size, seed)
         return tf.ensure_shape(image, [*self._size, self._channels])

@@ -23,9 +23,12 @@ class Trainee:
 
     Args:
         model: a functional model; its variables are the ones that are trained.
+        whole: one that shares all of them and has auxiliary logits beside: images -> {"Logits",
+            "AuxLogits"}. Models of TF1 code have them within.
 
     Attributes:
         model: that model.
+        whole: the one with all that is trained; the model itself by default.
         variables: TF1 name (or Keras's path where there is none) -> variable, in the order of the
             network.
         num_classes: width of its output.
@@ -36,7 +39,7 @@ class Trainee:
         ArgumentError: the model is no functional classifier of images.
     """
 
-    def __init__(self, model: keras.Model) -> None:
+    def __init__(self, model: keras.Model, *, whole: keras.Model | None = None) -> None:
         good = isinstance(model, keras.Model) and hasattr(model, "_run_through_graph")
         if not good or len(model.inputs) != 1 or len(model.outputs) != 1:
             raise ArgumentError(
@@ -51,15 +54,18 @@ class Trainee:
                 received=f"inputs of shape {model.input_shape}, outputs of {model.output_shape}",
                 accepted="(batch, height, width, channels), and (batch, classes)",
             )
-        self.model = model
-        self.variables = _named_variables(model)
+        self.model, self.whole = model, whole or model
+        self.variables = _named_variables(self.whole)
         self.num_classes = model.output_shape[-1]
         self._network = next(
             (layer for layer in model._flatten_layers() if isinstance(layer, TF1Network)), None
         )
         self.auxiliary = self._network.auxiliary if self._network else ()
-        self.has_auxiliary = isinstance(model, TF1Model) and any(
-            name.startswith(self.auxiliary) for name in self.variables
+        if whole is not None:
+            self.auxiliary = self.spec.load_adapter().auxiliary
+        self.has_auxiliary = whole is not None or (
+            isinstance(model, TF1Model)
+            and any(name.startswith(self.auxiliary) for name in self.variables)
         )
 
     @property
@@ -111,7 +117,9 @@ class Trainee:
     ) -> keras.Model:
         """A model that shares all variables: images -> float32 logits, or with auxiliary ones a
         dict {"Logits", "AuxLogits"}; with the network's regularization losses or without."""
-        if auxiliary:
+        if auxiliary and self.whole is not self.model:
+            inner = self.whole
+        elif auxiliary:
             images = keras.Input(self.model.input_shape[1:])
             inner = keras.Model(images, EndPoints(self._network, [LOGITS, AUXILIARY])(images))
         else:
@@ -125,16 +133,16 @@ class Trainee:
         """Within it, these variables alone are trainable; frozen, batch norm has none that are."""
         norms = [
             layer
-            for layer in self.model._flatten_layers()
+            for layer in self.whole._flatten_layers()
             if isinstance(layer, keras.layers.BatchNormalization)
         ]
-        before = [(one, one.trainable) for one in [*norms, *self.model.variables]]
+        before = [(one, one.trainable) for one in [*norms, *self.whole.variables]]
         chosen = set(names) - (_of_batch_norm(self.variables) if batch_norm_frozen else set())
         try:
             for norm in norms:
                 norm.trainable = not batch_norm_frozen
             trained = {id(self.variables[name]) for name in chosen}
-            for variable in self.model.variables:
+            for variable in self.whole.variables:
                 variable.trainable = variable.trainable and id(variable) in trained
             yield
         finally:
@@ -143,7 +151,7 @@ class Trainee:
 
     def regularized(self) -> list[keras.Variable]:
         """The variables that the network has a regularization loss of."""
-        return [v for v in self.model.weights if getattr(v, "regularizer", None) is not None]
+        return [v for v in self.whole.weights if getattr(v, "regularizer", None) is not None]
 
 
 class _Unregularized(keras.Model):
