@@ -8,8 +8,11 @@ dropped and the EXIF orientation is not applied, as in Slim.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -40,26 +43,42 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
             than `PIL.Image.MAX_IMAGE_PIXELS` pixels. It is refused before it is decoded.
     """
     path = Path(path)
-    try:
+    with _as_image_errors(path, lambda: path.stat().st_size == 0):
         _check_is_file(path)
-        with Image.open(path, formats=FORMATS) as image:  # reads the header, not the pixels
-            if image.format in ("JPEG", "MPO"):
-                check_size(image, path)
-                return _decode_jpeg(path)
-            return pil_to_array(image, path)
+        return _decoded(path, path, path.read_bytes)
+
+
+def decode_image(data: bytes, name: object = "bytes") -> np.ndarray:
+    """The same of a file's bytes; errors call them by `name`."""
+    with _as_image_errors(name, lambda: not data):
+        return _decoded(io.BytesIO(data), name, lambda: data)
+
+
+def _decoded(file, name: object, read_bytes: Callable[[], bytes]) -> np.ndarray:
+    with Image.open(file, formats=FORMATS) as image:  # reads the header, not the pixels
+        if image.format in ("JPEG", "MPO"):
+            check_size(image, name)
+            return _decode_jpeg(read_bytes(), name)
+        return pil_to_array(image, name)
+
+
+@contextlib.contextmanager
+def _as_image_errors(name: object, is_empty: Callable[[], bool]) -> Iterator[None]:
+    try:
+        yield
     except ImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_large(path, str(error)) from error
+        raise _too_large(name, str(error)) from error
     except Image.UnidentifiedImageError as error:
         raise ImageError(
-            "This file is no image." if path.stat().st_size else "This image file is empty.",
-            received=path,
+            "This image file is empty." if is_empty() else "This file is no image.",
+            received=name,
             accepted=_ACCEPTED,
         ) from error
     except OSError as error:
         raise ImageError(
-            "This file cannot be read.", received=f"{path} ({error})", accepted=_ACCEPTED
+            "This file cannot be read.", received=f"{name} ({error})", accepted=_ACCEPTED
         ) from error
 
 
@@ -134,13 +153,13 @@ def _check_is_file(path: Path) -> None:
         )
 
 
-def _decode_jpeg(path: Path) -> np.ndarray:
+def _decode_jpeg(data: bytes, name: object) -> np.ndarray:
     try:
-        return tf.io.decode_jpeg(path.read_bytes(), channels=3).numpy()
+        return tf.io.decode_jpeg(data, channels=3).numpy()
     except tf.errors.OpError as error:
         raise ImageError(
             "This JPEG file is damaged or cut short.",
-            received=path,
+            received=name,
             next_step="Write the file anew; does an image viewer show all of it?",
         ) from error
 
