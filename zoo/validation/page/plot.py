@@ -16,7 +16,7 @@ from zoo.validation.results import Row
 _WIDTH, _HEIGHT = 1000, 100
 # Decades that are shown below the largest value, or else two below the least tolerance; what is
 # smaller is drawn at the bottom.
-_DECADES, _BELOW_TOLERANCE = 14, 2
+_DECADES, _BELOW_TOLERANCE = 9, 2
 _LONGEST_NAME = 90
 # Columns that leave room for large dots.
 _FEW = 60

@@ -166,8 +166,16 @@ def _divergence(result: Result) -> str:
 
 
 def _has_plot(stage: Stage) -> bool:
-    least = _FEW_OUTPUTS if stage.name == OUTPUTS else _TABLE + 1
-    return stage.status != "skipped" and sum(map(is_drawn, stage.rows)) >= least
+    if stage.status == "skipped":
+        return False
+    drawn = sum(map(is_drawn, stage.rows))
+    if stage.name == OUTPUTS:
+        return drawn >= _FEW_OUTPUTS
+    return drawn > _TABLE and not _is_exact(stage)
+
+
+def _is_exact(stage: Stage) -> bool:
+    return stage.status == "passed" and not any(row.difference for row in stage.rows)
 
 
 def _stage(stage: Stage, result: Result, columns: int) -> str:
@@ -181,7 +189,7 @@ def _stage(stage: Stage, result: Result, columns: int) -> str:
         body += f"<details><summary>{label}</summary>{table}</details>"
         return f'<section class="stage">{body}</section>'
     label, table = _rows(stage)
-    if stage.status == "passed" and all(not row.difference for row in stage.rows):
+    if _is_exact(stage):
         # Nothing to see: in a line that unfolds.
         words = f"<small>· {wording.counted(len(stage.rows), 'row')}, no difference</small>"
         body = f"<details><summary>{title} {words}</summary>{reason}{table}</details>"

@@ -13,10 +13,11 @@ def text(value: object, longest: int | None = None) -> str:
     Args:
         longest: characters to keep; a longer one has its middle left out.
     """
-    seen = "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode()
-        for char in str(value)
-    )
+    seen = str(value)
+    if not seen.isprintable():
+        seen = "".join(
+            char if char.isprintable() else char.encode("unicode_escape").decode() for char in seen
+        )
     if longest and len(seen) > longest:
         half = (longest - 1) // 2
         seen = f"{seen[:half]}…{seen[-half:]}"
