@@ -103,3 +103,23 @@ def test_the_twin_has_the_same_kernels(name):
     assert model.count_params() - biases == count
     if len(recorded) == len(recorded_shapes(name)):
         assert spec.parameters == count
+
+
+# Names in timm's registry of models: mobilenetv1.py, resnet.py and inception_v3.py.
+@pytest.mark.parametrize(
+    ("name", "twin", "classes"),
+    [
+        ("mobilenet_v1", "mobilenetv1_100", 1001),
+        ("mobilenet_v1_1.0_192", "mobilenetv1_100", 1001),
+        ("resnet_v1_50", "resnet50", 1000),
+        ("inception_v3", "inception_v3", 1001),
+    ],
+)
+def test_twins_in_timm(name, twin, classes):
+    expected = {"model_name": twin, "num_classes": classes}
+    assert twins.timm_twin(registry.info(name)) == expected
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v1_0.25_128", "vgg_16"])
+def test_no_twin_in_timm(name):
+    assert twins.timm_twin(registry.info(name)) is None

@@ -1,30 +1,32 @@
 """How fast a loaded model is, and how light: throughput, start-up, load time and memory.
 
 >>> from zoo import benchmarks
->>> benchmarks.measure_throughput("mobilenet_v1").ratios["function/session"].median
+>>> for measured in benchmarks.measure_speeds("mobilenet_v1", batches=[1, 16]):
+...     print(measured.ratios["shim/session"].median)
 >>> benchmarks.measure_load("resnet_v1_50")
 
-Everything that is compared is measured in turn, in one process where it fits in one, round after
-round, so that what else the machine does meets all sides alike; a ratio is the median over the
-rounds.
+Everything that is compared is measured in turn, round after round, so that what else the machine
+does meets all sides alike; a ratio is the median over the rounds.
 """
 
 import importlib
 
 _HOME = {
     "FORMS": "zoo.benchmarks.forms",
-    "FormSpeeds": "zoo.benchmarks.forms",
     "Load": "zoo.benchmarks.startup",
+    "Setting": "zoo.benchmarks.forms",
+    "Speeds": "zoo.benchmarks.speeds",
     "Startup": "zoo.benchmarks.startup",
-    "Throughput": "zoo.benchmarks.throughput",
     "TWINS": "zoo.benchmarks.twins",
+    "cores": "zoo.benchmarks.measuring",
+    "distinct_models": "zoo.benchmarks.measuring",
     "find_twin": "zoo.benchmarks.twins",
-    "measure_forms": "zoo.benchmarks.forms",
     "measure_load": "zoo.benchmarks.startup",
+    "measure_speeds": "zoo.benchmarks.measuring",
     "measure_startup": "zoo.benchmarks.startup",
-    "measure_throughput": "zoo.benchmarks.throughput",
     "read_csv": "zoo.benchmarks.results",
     "result_file_name": "zoo.benchmarks.results",
+    "with_reference": "zoo.benchmarks.measuring",
     "write_csv": "zoo.benchmarks.results",
 }
 

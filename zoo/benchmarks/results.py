@@ -5,33 +5,119 @@ from __future__ import annotations
 import csv
 import os
 import re
+import shutil
+import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from zoo.errors import ArgumentError
+from zoo.benchmarks.forms import Setting, unavailable, version_of
+from zoo.errors import ArgumentError, UnsupportedEnvironmentError
+
+LAYOUT = "channels_last"
+
+_SHORT = {"tensorflow": "tf"}
+
+# What tells one measurement from another. Its rows were timed in turn, and stay together.
+_MEASUREMENT = ("model", "batch_size", "work", "dtype", "device")
 
 
-def result_file_name(kind: str, device: str, dtype: str = "float32") -> str:
-    """KIND-DEVICE-DTYPE-tfVERSION-kerasVERSION.csv.
+def result_file_name(
+    kind: str,
+    device: str,
+    dtype: str = "float32",
+    *,
+    layout: str | None = None,
+    packages: Sequence[str] = ("tensorflow", "keras"),
+) -> str:
+    """KIND-DEVICE-DTYPE-LAYOUT-VERSIONS.csv, such as
+    forms-cpu-float32-channels_last-tf2.21.0-keras3.15.1.csv.
 
     Args:
-        kind: "benchmark" for throughput, "startup" for time to start and to load.
-        device: "cpu", or a GPU's name.
+        kind: "forms" for throughput of inference, "training" for that of training, "startup"
+            for time to start and to load.
+        device: "cpu", or a GPU's name, such as "NVIDIA H100 80GB HBM3": nvidia_h100.
+        layout: "channels_last"; None where it is of no account.
+        packages: whose versions the name carries.
     """
-    plain = re.sub(r"[^a-z0-9]+", "_", device.lower()).strip("_")
-    tensorflow, keras = metadata.version("tensorflow"), metadata.version("keras")
-    return f"{kind}-{plain}-{dtype}-tf{tensorflow}-keras{keras}.csv"
+    parts = [kind, plain_device_name(device), dtype, *([layout] if layout else [])]
+    versions = [f"{_SHORT.get(name, name)}{metadata.version(name)}" for name in packages]
+    return "-".join([*parts, *versions]) + ".csv"
 
 
-def device_name() -> str:
-    """ "cpu", or the name of the first GPU that TensorFlow sees. Imports TensorFlow."""
-    import tensorflow as tf
+def plain_device_name(device: str) -> str:
+    """A GPU's name without its memory and what it is mounted on: nvidia_h100."""
+    name = re.sub(r"[^a-z0-9]+", "_", device.lower()).strip("_")
+    return re.sub(r"_(\d+gb|sxm\d*|pcie|hbm\d\w*)(?=_|$)", "", name)
 
-    gpus = tf.config.list_physical_devices("GPU")
-    if not gpus:
+
+def device_name(device: str) -> str:
+    """ "cpu", or the name of the first GPU, as NVIDIA's driver or TensorFlow has it.
+
+    Raises:
+        UnsupportedEnvironmentError: there is no GPU.
+    """
+    if device == "cpu":
         return "cpu"
-    return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "gpu")
+    if shutil.which("nvidia-smi"):
+        asked = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+        told = subprocess.run(asked, capture_output=True, text=True)
+        if told.returncode == 0 and told.stdout.strip():
+            return plain_device_name(told.stdout.splitlines()[0])
+    raise UnsupportedEnvironmentError(
+        "There is no GPU to measure on: nvidia-smi names none.",
+        accepted="cpu",
+        next_step="on a machine with one, install a driver and builds of TensorFlow, JAX or "
+        "PyTorch for it.",
+    )
+
+
+def is_measured(
+    rows: Iterable[Mapping[str, object]],
+    setting: Setting,
+    batch: int,
+    forms: Iterable[str],
+    rounds: int,
+    device: str,
+) -> bool:
+    """Whether the rows have all these forms of a network at this batch size: measured in this
+    setting, in as many rounds, by the versions that are installed."""
+    wanted = {
+        "model": setting.model,
+        "batch_size": batch,
+        "work": setting.work,
+        "dtype": setting.dtype,
+        "device": device,
+        "threads": setting.threads,
+        "rounds": rounds,
+    }
+    there = {
+        row["form"]: row
+        for row in rows
+        if all(row.get(column) == value for column, value in wanted.items())
+    }
+    return all(form in there and _is_current(there[form], setting) for form in forms)
+
+
+def _is_current(row: Mapping[str, object], setting: Setting) -> bool:
+    form, reason = row["form"], row.get("skipped")
+    if reason:
+        now = unavailable(form, setting)
+        return reason == now or (now is None and not str(reason).endswith("not installed"))
+    return str(row.get("runtime")).split(",")[0] == version_of(form)
+
+
+def merged(
+    old: Iterable[Mapping[str, object]], new: Iterable[Mapping[str, object]]
+) -> list[Mapping[str, object]]:
+    """The new rows, after the old ones of what the new ones do not measure anew."""
+    new = list(new)
+    measured = {_measurement(row) for row in new}
+    return [row for row in old if _measurement(row) not in measured] + new
+
+
+def _measurement(row: Mapping[str, object]) -> tuple:
+    return tuple(row.get(column) for column in _MEASUREMENT)
 
 
 def write_csv(path: str | os.PathLike, rows: Iterable[Mapping[str, object]]) -> Path:
@@ -60,9 +146,22 @@ def write_csv(path: str | os.PathLike, rows: Iterable[Mapping[str, object]]) -> 
 
 
 def read_csv(path: str | os.PathLike) -> Sequence[dict[str, object]]:
-    """The rows of such a file: numbers as int and float, truth as bool, empty fields as None."""
-    with Path(path).open(newline="") as file:
-        return [{key: _value(text) for key, text in row.items()} for row in csv.DictReader(file)]
+    """The rows of such a file: numbers as int and float, truth as bool, empty fields as None.
+
+    Raises:
+        ArgumentError: it is none.
+    """
+    try:
+        with Path(path).open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file, strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ArgumentError("This is no CSV file.", received=f"{path}: {error}") from error
+    if any(None in row or None in row.values() for row in rows):
+        raise ArgumentError(
+            "This is no CSV file: its lines have more or fewer fields than its first.",
+            received=str(path),
+        )
+    return [{key: _value(text) for key, text in row.items()} for row in rows]
 
 
 def _value(text: str) -> object:

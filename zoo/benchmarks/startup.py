@@ -208,7 +208,7 @@ def measure_load(
 
 
 def _python(code: str, arguments: Iterable[str] = ()) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments],
         env=environment,

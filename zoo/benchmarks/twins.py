@@ -1,4 +1,4 @@
-"""Which network of keras.applications is the twin of which registered one, and how good a twin."""
+"""Which network of keras.applications, or of timm, is the twin of which registered one."""
 
 from __future__ import annotations
 
@@ -53,6 +53,16 @@ TWINS: Mapping[str, Twin] = {
     ),
 }
 
+# Adapter -> (timm's name of the network, the arguments that make it the same). With others it is
+# another network.
+_TIMM_TWINS = {
+    "zoo.adapters.mobilenet_v1:MobileNetV1": ("mobilenetv1_100", {"depth_multiplier": 1.0}),
+    "zoo.adapters.resnet_v1:ResNetV1_50": ("resnet50", {}),
+    "zoo.adapters.resnet_v1:ResNetV1_101": ("resnet101", {}),
+    "zoo.adapters.resnet_v1:ResNetV1_152": ("resnet152", {}),
+    "zoo.adapters.inception:InceptionV3": ("inception_v3", {}),
+}
+
 
 def find_twin(spec: ModelSpec) -> Twin | None:
     """The twin of a registered model; None where there is none.
@@ -66,12 +76,23 @@ def find_twin(spec: ModelSpec) -> Twin | None:
 
 
 def make_twin(spec: ModelSpec, twin: Twin):
-    """The twin as a `keras.Model` with random weights, of the registered input size and classes."""
+    """The twin as a `keras.Model` with random weights, of the registered input size and classes,
+    that gives logits."""
     import keras
 
     return getattr(keras.applications, twin.application)(
         weights=None,
         input_shape=(spec.input_size, spec.input_size, 3),
         classes=spec.num_classes,
+        classifier_activation=None,
         **{twin.arguments[name]: value for name, value in spec.arguments.items()},
     )
+
+
+def timm_twin(spec: ModelSpec) -> dict | None:
+    """`timm.create_model`'s arguments for the twin of a registered model; None without one."""
+    adapter = spec.adapter if isinstance(spec.adapter, str) else None
+    twin, arguments = _TIMM_TWINS.get(adapter, (None, {}))
+    if twin is None or dict(spec.arguments) != arguments:
+        return None
+    return {"model_name": twin, "num_classes": spec.num_classes}

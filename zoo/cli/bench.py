@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,25 +13,65 @@ import typer
 
 from zoo import benchmarks, registry
 from zoo.benchmarks import results
+from zoo.benchmarks.forms import USUAL, Setting, check_setting, choose
 from zoo.cli import errors, output
-from zoo.cli.startup import import_tensorflow
+from zoo.cli.progress import hint
 
 if TYPE_CHECKING:
-    from zoo.benchmarks import FormSpeeds, Load, Startup, Throughput
+    from zoo.benchmarks import Load, Speeds, Startup
+
+ALL = "all"
+
+
+class Dtype(str, Enum):
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    float16 = "float16"
+
+
+class Device(str, Enum):
+    cpu = "cpu"
+    gpu = "gpu"
 
 
 def bench(
-    context: typer.Context,
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="NAME", help="Registered models.", show_default=False),
+        typer.Argument(metavar="NAME", help="Registered models, or 'all'.", show_default=False),
     ] = None,
     batch: Annotated[
-        int, typer.Option(min=1, help="Images in a batch; with --forms, 1 and this many.")
-    ] = 16,
+        list[str] | None,
+        typer.Option(metavar="N,...", help="Images in a batch.", show_default="1,16"),
+    ] = None,
+    training: Annotated[
+        bool, typer.Option("--training", help="Time steps of gradient descent, not inference.")
+    ] = False,
+    dtype: Annotated[
+        Dtype, typer.Option(help="Of the computation; variables stay float32.")
+    ] = Dtype.float32,
+    device: Annotated[Device, typer.Option(help="What to compute on.")] = Device.cpu,
+    forms: Annotated[bool, typer.Option("--forms", help="Measure every form there is.")] = False,
+    form: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FORM,...", help="Only these forms: 'native', 'jax folded', ..."),
+    ] = None,
+    backend: Annotated[
+        list[str] | None,
+        typer.Option(metavar="BACKEND,...", help="Only forms of these: tensorflow, jax, ..."),
+    ] = None,
+    mode: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODE,...", help="Only forms run so: eager, function, xla, ..."),
+    ] = None,
     rounds: Annotated[
         int, typer.Option(min=1, help="How often each is timed; with --startup, how often started.")
     ] = 20,
+    timeout: Annotated[
+        int,
+        typer.Option(
+            min=1, metavar="SECONDS", help="That a step may take, with what it compiles at first."
+        ),
+    ] = 900,
     startup: Annotated[
         bool,
         typer.Option(
@@ -39,199 +80,230 @@ def bench(
             "random values (of resnet_v1_50 if no NAME is given), instead of throughput.",
         ),
     ] = False,
-    forms: Annotated[
-        bool,
-        typer.Option(
-            "--forms",
-            help="Measure every form that zoo gives a network (TF1 code, plain Keras, folded; on "
-            "TensorFlow, JAX, PyTorch and OpenVINO) against ONNX Runtime and timm's twin, on the "
-            "CPU, each backend in a process of its own. What is not installed is skipped.",
-        ),
-    ] = False,
     csv: Annotated[
         Path | None,
         typer.Option(
             metavar="PATH",
             help="Write the rows to this file; to a file whose name says device, dtype and "
-            "versions, if PATH is a directory.",
+            "versions, if PATH is a directory. What it has already is not measured again.",
         ),
     ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Measure what the CSV file has, too.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure the throughput of loaded models, with random values.
+    """Measure the throughput of models, with random values.
 
-    Measured in turn in one process: the TF1 function in a Session, the loaded model in a
-    tf.function, called eagerly and by predict_on_batch, and its twin in keras.applications if
-    there is one. A ratio is the median over the rounds, with the quartiles beside it; above 1
-    the first is faster. With --forms the ratio is that of zoo's fastest form to the fastest peer.
-    The exit code is 1 if a ratio or a time misses its target.
+    Timed in turn, on a batch that is on the device already: the TF1 function in a Session, the
+    loaded model in a tf.function, called eagerly and by predict_on_batch, and its twin in
+    keras.applications. With --forms also plain Keras, folded, compiled by XLA, on JAX, PyTorch
+    and OpenVINO, and as peers ONNX Runtime and timm, each backend in a process of its own.
+    What is not installed, fails or takes too long is a row with the reason.
+
+    Ratios are medians over the rounds, with the quartiles beside them; above 1 the first is
+    faster. The exit code is 1 if a ratio or a time misses its target.
     """
-    if startup and forms:
-        raise typer.BadParameter("--startup and --forms are measured one at a time.")
     if not names and not startup:
-        raise typer.BadParameter("give the names of models to measure, or --startup.")
-    names = [registry.info(name).name for name in names or ["resnet_v1_50"]]
+        raise typer.BadParameter("give the names of models to measure, 'all', or --startup.")
     if csv is not None and not (csv.is_dir() or csv.parent.is_dir()):
         raise typer.BadParameter(f"there is no directory {csv.parent}.")
-    if csv is not None and csv.is_dir():
-        csv = csv / _file_name(context, startup, forms)
+    names = _registered(names or ["resnet_v1_50"])
     if startup:
-        measure, show = _startup(names, rounds), _show_startup
-    elif forms:
-        measure, show = _forms(names, batch, rounds), _show_forms
-    else:
-        measure, show = _throughput(context, names, batch, rounds), _show_throughput
-    rows, met = [], True
-    # Shown and written as it comes: measuring takes minutes, and may be interrupted.
+        if training or forms or form or backend or mode:
+            raise typer.BadParameter("--startup measures no forms: give it without any.")
+        rows = _Rows(csv, results.result_file_name("startup", "cpu"), keep=False)
+        met = _run(_startup(names, rounds), _show_startup, rows, json)
+        raise typer.Exit(0 if met else errors.NEGATIVE)
+    batches = _numbers(batch or ["1,16"])
+    chosen = choose(_split(form), _split(backend), _split(mode))
+    options = {
+        "work": "training" if training else "inference",
+        "dtype": dtype.value,
+        "device": device.value,
+        "forms": chosen if forms or form or backend or mode else list(USUAL),
+        "rounds": rounds,
+        "timeout": timeout,
+    }
+    check_setting(_setting(names[0], options), options["forms"])
+    place = results.device_name(device.value)
+    kind = "training" if training else "forms"
+    file = results.result_file_name(kind, place, dtype.value, layout=results.LAYOUT)
+    rows = _Rows(csv, file, keep=not again)
+    met = _run(_speeds(names, batches, options, rows, place), _show_speeds, rows, json)
+    raise typer.Exit(0 if met else errors.NEGATIVE)
+
+
+def _setting(name: str, options: dict) -> Setting:
+    of_all = {key: options[key] for key in ("work", "dtype", "device")}
+    return Setting(name, **of_all, threads=benchmarks.cores())
+
+
+def _registered(names: Iterable[str]) -> list[str]:
+    names = list(names)
+    if ALL in names:
+        return benchmarks.distinct_models()
+    return list(dict.fromkeys(registry.info(name).name for name in names))
+
+
+def _split(given: Iterable[str] | None) -> list[str]:
+    return [part.strip() for text in given or () for part in text.split(",") if part.strip()]
+
+
+def _numbers(given: Iterable[str]) -> list[int]:
+    numbers = _split(given)
+    if not numbers or not all(number.isdecimal() and int(number) for number in numbers):
+        raise typer.BadParameter(
+            f"--batch takes numbers such as 1,16,64, not {', '.join(given)!r}."
+        )
+    return sorted({int(number) for number in numbers})
+
+
+class _Rows:
+    """The rows of this run, and of the CSV file if there is one, which is written as they come.
+
+    Args:
+        csv: the file, or the directory it goes to; None for none.
+        name: of the file in a directory.
+        keep: what the file has need not be measured again.
+    """
+
+    def __init__(self, csv: Path | None, name: str, keep: bool) -> None:
+        self.file = csv / name if csv is not None and csv.is_dir() else csv
+        there = self.file is not None and self.file.is_file()
+        self._old = list(results.read_csv(self.file)) if there else []
+        self._keep = keep
+        self.new: list[dict] = []
+
+    def has(self, name: str, batch: int, options: dict, device: str) -> bool:
+        """Whether the file has all that is to be measured, so that it need not be."""
+        if not self._keep:
+            return False
+        setting, forms = _setting(name, options), benchmarks.with_reference(options["forms"])
+        return results.is_measured(self._old, setting, batch, forms, options["rounds"], device)
+
+    def add(self, rows: list[dict]) -> None:
+        self.new += rows
+        if self.file is not None:
+            results.write_csv(self.file, results.merged(self._old, self.new))
+
+
+def _run(
+    measure: Iterator[Speeds | Startup | Load], show: Callable, rows: _Rows, json: bool
+) -> bool:
+    """Shown and written as it comes: measuring takes minutes, and may be interrupted."""
+    met = True
     for measured in measure:
-        rows += measured.to_dicts() if forms else [measured.to_dict()]
+        rows.add(measured.to_dicts() if hasattr(measured, "to_dicts") else [measured.to_dict()])
         met = met and measured.met
         if not json:
             show(measured)
             sys.stdout.flush()
-        if csv is not None:
-            results.write_csv(csv, rows)
     if json:
-        output.print_json(rows)
-    raise typer.Exit(0 if met else errors.NEGATIVE)
+        output.print_json(rows.new)
+    return met
 
 
-def _file_name(context: typer.Context, startup: bool, forms: bool) -> str:
-    if forms:
-        return results.result_file_name("forms", "cpu")
-    import_tensorflow(debug=context.obj)
-    return results.result_file_name("startup" if startup else "benchmark", results.device_name())
-
-
-def _throughput(context, names: list[str], batch: int, rounds: int) -> Iterator[Throughput]:
-    import_tensorflow(debug=context.obj)
-    import keras
-
+def _speeds(
+    names: list[str], batches: list[int], options: dict, rows: _Rows, device: str
+) -> Iterator[Speeds]:
     for name in names:
-        with _rounds_bar() as progress:
-            measured = benchmarks.measure_throughput(
-                name, batch=batch, rounds=rounds, progress=progress
-            )
-        yield measured
-        keras.backend.clear_session()
-
-
-def _forms(names: list[str], batch: int, rounds: int) -> Iterator[FormSpeeds]:
-    for name in names:
-        with _rounds_bar() as progress:
-            measured = list(
-                benchmarks.measure_forms(
-                    name, batches=sorted({1, batch}), rounds=rounds, progress=progress
-                )
-            )
-        yield from measured
+        left = [batch for batch in batches if not rows.has(name, batch, options, device)]
+        for batch in sorted(set(batches) - set(left)):
+            hint(f"{name}, batches of {batch}: {rows.file} has it (--again measures it anew)")
+        if left:
+            bar = _Bar()
+            measured = benchmarks.measure_speeds(name, batches=left, progress=bar, **options)
+            for _ in left:
+                with bar.shown():
+                    one = next(measured)
+                yield one
 
 
 def _startup(names: list[str], times: int) -> Iterator[Startup | Load]:
-    with _rounds_bar():
+    bar = _Bar()
+    with bar.shown():
         light = benchmarks.measure_startup(times)
     yield from light
     for name in names:
-        with _rounds_bar() as progress:
-            load = benchmarks.measure_load(name, times=min(times, 5), progress=progress)
+        with bar.shown():
+            load = benchmarks.measure_load(name, times=min(times, 5), progress=bar)
         yield load
 
 
-@contextmanager
-def _rounds_bar() -> Iterator[Callable[[int, int, str], None] | None]:
-    """A bar on a terminal's stderr, started anew for each network."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
+class _Bar:
+    """A bar on a terminal's stderr, which is there within `shown` alone; to be called as
+    (done, total, what)."""
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("Warming up", total=None)
+    _update: Callable[[int, int, str], None] | None = None
 
-        def show(done: int, total: int, name: str) -> None:
-            bar.update(task, description=name, completed=done, total=total)
+    def __call__(self, done: int, total: int, what: str) -> None:
+        if self._update:
+            self._update(done, total, what)
 
-        yield show
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        if not sys.stderr.isatty():
+            yield
+            return
+        from rich.console import Console
+        from rich.progress import Progress
+
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("Warming up", total=None)
+            self._update = lambda done, total, what: bar.update(
+                task, description=what, completed=done, total=total
+            )
+            try:
+                yield
+            finally:
+                self._update = None
 
 
-def _show_throughput(measured: Throughput) -> None:
-    output.table(_SPEED_HEADER, _speed_rows(measured))
-    output.table(_RATIO_HEADER, _ratio_rows(measured))
-
-
-_SPEED_HEADER = ("MODEL", "WAY", "IMAGES/S", "MS/BATCH")
-_RATIO_HEADER = ("MODEL", "RATIO", "MEDIAN", "QUARTILES", "CPU TIME", "TARGET", "")
-_FORMS_HEADER = (
-    "MODEL",
-    "BATCH",
-    "FORM",
-    "IMAGES/S",
-    "MS/BATCH",
-    "QUARTILES",
-    "CPU MS/BATCH",
-    "RUNTIME",
-)
-_BEST_HEADER = ("MODEL", "BATCH", "BEST/BEST PEER", "MEDIAN", "QUARTILES", "TARGET", "")
+_SPEED_HEADER = (
+    "MODEL", "BATCH", "FORM", "IMAGES/S", "MS/BATCH", "QUARTILES", "OF ROOFLINE", "COMPILE S",
+    "PEAK MIB", "RUNTIME",
+)  # fmt: skip
+_RATIO_HEADER = ("MODEL", "BATCH", "RATIO", "MEDIAN", "QUARTILES", "TARGET", "")
 _STARTUP_HEADER = ("WHAT", "SECONDS", "CPU SECONDS", "TARGET", "PEAK/CHECKPOINT", "TARGET", "")
 
 
-def _speed_rows(measured: Throughput) -> list[tuple[str, ...]]:
-    return [
-        (
-            measured.model,
-            f"keras {measured.twin}" if way == "keras" else way,
-            f"{measured.images_per_second(way):.1f}",
-            f"{1e3 * measured.batch / measured.images_per_second(way):.1f}",
-        )
-        for way in measured.seconds
-    ]
+def _show_speeds(measured: Speeds) -> None:
+    output.table(_SPEED_HEADER, [_speed_row(row) for row in measured.to_dicts()])
+    if measured.ratios:
+        output.table(_RATIO_HEADER, _ratio_rows(measured))
 
 
-def _ratio_rows(measured: Throughput) -> list[tuple[str, ...]]:
-    return [
-        (
-            measured.model,
-            name,
-            f"{ratio.median:.3f}",
-            f"{ratio.low:.3f}..{ratio.high:.3f}",
-            f"{ratio.cpu:.3f}",
-            f">= {ratio.target}",
-            _verdict(ratio.met),
-        )
-        for name, ratio in measured.ratios.items()
-    ]
-
-
-def _show_forms(measured: FormSpeeds) -> None:
-    output.table(_FORMS_HEADER, [_form_row(measured, row) for row in measured.to_dicts()])
-    if measured.best_peer is None:
-        return
-    ratio = measured.over_best_peer(measured.best)
-    cells = (
-        measured.model,
-        str(measured.batch),
-        f"{measured.best} / {measured.best_peer}",
-        f"{ratio.median:.3f}",
-        f"{ratio.low:.3f}..{ratio.high:.3f}",
-        ">= 1",
-        _verdict(measured.met),
-    )
-    output.table(_BEST_HEADER, [cells])
-
-
-def _form_row(measured: FormSpeeds, row: dict) -> tuple[str, ...]:
-    name = (measured.model, str(measured.batch), row["form"])
+def _speed_row(row: dict) -> tuple[str, ...]:
+    name = (row["model"], str(row["batch_size"]), row["form"])
     if row["skipped"]:
-        return *name, *[output.NOTHING] * 4, f"skipped: {row['skipped']}"
+        return *name, *[output.NOTHING] * 6, f"skipped: {row['skipped']}"
+    share, device_peak = row["of_roofline"], row["device_peak_mib"]
     return (
         *name,
         f"{row['samples_per_sec']:.1f}",
         f"{row['step_time']:.1f}",
         f"{row['step_time_low']:.1f}..{row['step_time_high']:.1f}",
-        f"{row['cpu_time']:.1f}",
+        output.NOTHING if share is None else f"{share:.0%}",
+        f"{row['compile_seconds']:.1f}",
+        str(row["host_peak_mib"] if device_peak is None else device_peak),
         row["runtime"],
     )
+
+
+def _ratio_rows(measured: Speeds) -> list[tuple[str, ...]]:
+    return [
+        (
+            measured.model,
+            str(measured.batch),
+            name,
+            f"{ratio.median:.3f}",
+            f"{ratio.low:.3f}..{ratio.high:.3f}",
+            f">= {ratio.target}",
+            _verdict(ratio.met),
+        )
+        for name, ratio in measured.ratios.items()
+    ]
 
 
 def _show_startup(measured: Startup | Load) -> None:
