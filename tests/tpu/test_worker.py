@@ -28,9 +28,10 @@ def test_a_step_is_timed_where_there_is_a_device(program):
     assert row["measured_images_per_sec"] == pytest.approx(8e3 / row["measured_ms"], rel=0.01)
 
 
-def test_without_a_tpu(program):
+@pytest.mark.parametrize("do", [worker.run, worker.find])
+def test_without_a_tpu(program, do):
     with pytest.raises(UnsupportedEnvironmentError, match="no TPU here"):
-        worker.run(REQUEST, program)
+        do(REQUEST, program)
 
 
 @pytest.mark.slow

@@ -98,6 +98,25 @@ def validate(
         list[str] | None,
         typer.Option(help="With --compile-only: kinds of chip; v5e.", show_default=False),
     ] = None,
+    chips: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="With --device tpu: how many, which share a batch; 1.", show_default=False
+        ),
+    ] = None,
+    step: Annotated[
+        str | None,
+        typer.Option(
+            help="With --device tpu: inference, or training by gradient descent; inference.",
+            show_default=False,
+        ),
+    ] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="With --device tpu: images in a batch of all chips; 64.", show_default=False
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Compare models with their originals, in the order of TensorFlow's guide.
@@ -110,8 +129,15 @@ def validate(
 
     The exit code is 1 if a model is not its original.
     """
-    if device == "tpu" or compile_only:
-        raise typer.Exit(_on_tpu(names, compile_only, dtype, form, chip, out, json))
+    asked = {"chip": chip, "chips": chips, "step": step and [step], "batch": batch}
+    asked = {key: value for key, value in asked.items() if value}
+    if device == "tpu":
+        if ckpt is not None or mode is not None:
+            raise typer.BadParameter("--ckpt and --mode do not go with --device tpu.")
+        raise typer.Exit(_on_tpu(names, compile_only, dtype, form, asked, out, json))
+    if asked or compile_only:
+        given = ", ".join(f"--{key}" for key in asked) or "--compile-only"
+        raise typer.BadParameter(f"{given} goes with --device tpu.")
     setting = settings.setting(
         form=form, mode=mode, dtype=dtype or "float32", backend=backend, device=device
     )
@@ -150,17 +176,17 @@ def _known(name: str) -> str:
     return name if tagged else spec.name
 
 
-def _on_tpu(names, compile_only, dtype, form, chip, out, json) -> int:
+def _on_tpu(names, compile_only, dtype, form, asked, out, json) -> int:
     from zoo.cli.tpu import validate_on_tpu
 
     return validate_on_tpu(
         names,
         compile_only=compile_only,
-        chip=chip or ["v5e"],
         dtype=[dtype or "bfloat16"],
         form=[form],
         out=out,
         json=json,
+        **asked,
     )
 
 

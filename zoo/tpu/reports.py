@@ -88,6 +88,9 @@ def _report(verb, what, columns, requests, out, limits, progress) -> Iterator[di
     rows = _Rows(out, f"tpu-{verb}", columns)
     with tempfile.TemporaryDirectory(prefix="zoo-tpu-") as folder:
         exports = _Exports(Path(folder), limits or Limits())
+        if verb == "run" and (requests := list(requests)):
+            # Before anything is exported.
+            work("find", max(requests, key=lambda one: one.chips), Path(folder), exports.limits)
         for request in requests:
             row = _described(request, what)
             known = rows.find(row)

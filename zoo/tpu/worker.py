@@ -89,6 +89,15 @@ def _analysed(compiled, kind, request: Request) -> dict:
 
 def run(request: Request, file: Path) -> dict:
     """Runs the program on the TPU that there is, and times it. A process with JAX."""
+    return timed(request, file, _tpus(request.chips))
+
+
+def find(request: Request, file: Path) -> dict:
+    """Looks for the chips that `run` needs. A process with JAX."""
+    return {"device": _tpus(request.chips)[0].device_kind}
+
+
+def _tpus(chips: int) -> list:
     import jax
 
     try:
@@ -100,7 +109,12 @@ def run(request: Request, file: Path) -> dict:
             next_step="on a TPU VM `pip install 'jax[tpu]'`; elsewhere --compile-only asks the "
             "compiler alone.",
         ) from error
-    return timed(request, file, found[: request.chips])
+    if len(found) < chips:
+        raise UnsupportedEnvironmentError(
+            "This machine has fewer TPU chips than are asked for.",
+            received=f"{chips} chips asked for, {len(found)} there",
+        )
+    return found[:chips]
 
 
 def timed(request: Request, file: Path, devices: list, steps: int = 20) -> dict:
@@ -141,7 +155,7 @@ def _step(request: Request, file: Path):
     return steps.native_step(file, request.batch, training=request.step == "training")
 
 
-VERBS = {"export": export, "compile": compile_only, "run": run}
+VERBS = {"export": export, "compile": compile_only, "find": find, "run": run}
 
 
 def main(verb: str, request: str, file: str, answer: str) -> None:
