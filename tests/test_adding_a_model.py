@@ -1,5 +1,5 @@
 """docs/adding-a-model.md, followed word by word: its adapter file, its registry row and a golden,
-which TensorFlow 1.15.5 made of the network's original code with tools/record_network.py."""
+which TensorFlow 1.15.5 made of the network's original code with tools/record_goldens.py."""
 
 import importlib.util
 import os
@@ -169,8 +169,8 @@ def test_it_trains_and_is_saved_like_any_other(added, tmp_path):
 
 def test_the_command_the_document_gives_is_the_tools():
     """Names and options in the document's shell lines are those that the tool takes."""
-    (command,) = (c for c in re.findall(r"```sh\n(.*?)```", TEXT, re.S) if "record_network" in c)
-    source = (HERE.parent / "tools" / "record_network.py").read_text(encoding="utf-8")
+    (command,) = (c for c in re.findall(r"```sh\n(.*?)```", TEXT, re.S) if "record_goldens" in c)
+    source = (HERE.parent / "tools" / "record_goldens.py").read_text(encoding="utf-8")
     options = re.findall(r"--[a-z]+", command)
-    assert options == ["--shape", "--classes", "--into"]
+    assert options == ["--file", "--shape", "--classes", "--into"]
     assert all(f'"{option}"' in source for option in options)

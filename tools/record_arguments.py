@@ -4,9 +4,9 @@ Run it with Python 3.7, `tensorflow==1.15.5` and `tf-slim==1.1.0`:
 
     python tools/record_arguments.py tests/goldens/outputs
 
-It writes `<arch>.npz` for the networks of NETWORKS with their default arguments, and
-`arguments.json` for CASES: the same networks with other arguments and image sizes. The weights
-and the input are those of tests/recipe.py, written anew for Python 3.7.
+It writes `arguments.json` for CASES: arguments and image sizes that are not the default ones,
+which tools/record_goldens.py records. The weights and the input are those of tests/recipe.py,
+written anew for Python 3.7.
 """
 
 import inspect
@@ -20,18 +20,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
-from tf_slim.nets import alexnet, inception, resnet_v1, resnet_v2, vgg
+from tf_slim.nets import alexnet, inception, resnet_v1, resnet_v2
 
-# function, arg scope, image size, number of classes
+# function, arg scope
 NETWORKS = {
-    "inception_v2": (inception.inception_v2, inception.inception_v2_arg_scope, 224, 1001),
-    "vgg_a": (vgg.vgg_a, vgg.vgg_arg_scope, 224, 1000),
-    "resnet_v1_200": (resnet_v1.resnet_v1_200, resnet_v1.resnet_arg_scope, 224, 1000),
-    "resnet_v2_101": (resnet_v2.resnet_v2_101, resnet_v2.resnet_arg_scope, 224, 1001),
-    "resnet_v2_200": (resnet_v2.resnet_v2_200, resnet_v2.resnet_arg_scope, 224, 1001),
-}
-OTHERS = {
     "inception_v1": (inception.inception_v1, inception.inception_v1_arg_scope),
+    "inception_v2": (inception.inception_v2, inception.inception_v2_arg_scope),
     "inception_v3": (inception.inception_v3, inception.inception_v3_arg_scope),
     "resnet_v1_50": (resnet_v1.resnet_v1_50, resnet_v1.resnet_arg_scope),
     "resnet_v2_50": (resnet_v2.resnet_v2_50, resnet_v2.resnet_arg_scope),
@@ -118,24 +112,8 @@ def run(function, arg_scope, height, width, arguments):
     return net, end_points, {name: v.shape.as_list() for name, v in variables.items()}
 
 
-def record_network(name, folder):
-    function, arg_scope, size, classes = NETWORKS[name]
-    logits, end_points, _ = run(function, arg_scope, size, size, {"num_classes": classes})
-    names = list(end_points)
-    arrays = [end_points[name] for name in names]
-    np.savez_compressed(
-        os.path.join(folder, name + ".npz"),
-        logits=logits.reshape(logits.shape[0], -1),
-        ep_names=np.array(names),
-        ep_mean=np.array([a.mean(dtype=np.float64) for a in arrays]),
-        ep_std=np.array([a.std(dtype=np.float64) for a in arrays]),
-        ep_samples=np.stack([samples(a) for a in arrays]),
-        ep_shapes=np.array([json.dumps(a.shape) for a in arrays]),
-    )
-
-
 def record_case(name, size, arguments):
-    function, arg_scope = dict(OTHERS, **{k: v[:2] for k, v in NETWORKS.items()})[name]
+    function, arg_scope = NETWORKS[name]
     assert set(arguments) <= set(inspect.signature(function).parameters)
     net, _, variables = run(function, arg_scope, size[0], size[1], arguments)
     shapes = json.dumps(sorted(variables.items()), separators=(",", ":"))
@@ -156,8 +134,6 @@ def main(folder):
     cases = [record_case(*case) for case in CASES]
     with open(os.path.join(folder, "arguments.json"), "w") as file:
         file.write("[\n" + ",\n".join(json.dumps(case) for case in cases) + "\n]\n")
-    for name in NETWORKS:
-        record_network(name, folder)
 
 
 if __name__ == "__main__":

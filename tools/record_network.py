@@ -1,52 +1,101 @@
-"""Records what TensorFlow 1.15.5 makes of a network's original code: the golden of a new model.
+"""The part of tools/record_goldens.py that runs in TensorFlow 1.15.5: records networks.
 
-Run it with Python 3.7, `tensorflow==1.15.5` and `tf-slim==1.1.0`, where the code can be imported:
-
-    python tools/record_network.py original.py fleabane fleabane_arg_scope \\
-        --shape 2 32 32 3 --classes 11 --into tests/goldens
-
-It writes `variables/<function>.json.gz` and `outputs/<function>.npz`, as the README.md files in
-those folders describe; `--name` gives them another name. The weights and the input are those of
-tests/recipe.py.
+It reads a request from standard input and is not meant to be called by hand.
 """
 
-import argparse
-import gzip
+import importlib
 import importlib.util
 import inspect
 import json
 import os
+import sys
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
+import golden_files
 import numpy as np
 import tensorflow.compat.v1 as tf
-import tf_slim as slim
-from record_arguments import draw, samples
+import tf_slim
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests"))
+import recipe
+
+LEARNING_RATE = 1e-6  # at which two TensorFlows agree on a deep network's third step
+STEPS = 3
 
 
-def arguments():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("file", help="Python file with the original code")
-    parser.add_argument("function", help="the network in it")
-    parser.add_argument("arg_scope", help="the network's arg scope in it")
-    parser.add_argument("--shape", type=int, nargs="+", required=True, help="of the batch")
-    parser.add_argument("--classes", type=int, required=True)
-    parser.add_argument("--into", required=True, help="folder of goldens")
-    parser.add_argument("--name", help="of the golden; the function's if left out")
-    return parser.parse_args()
+class Network:
+    """A network's original code, and the batch that it is recorded for."""
+
+    def __init__(self, job):
+        module = load(job)
+        self.name, self.shape, self.classes = job["name"], job["shape"], job["classes"]
+        self.function = getattr(module, job["function"])
+        self.arg_scope = getattr(module, job["arg_scope"])
+        # Code for tf.contrib.slim has its arg scopes there.
+        self.slim = getattr(module, "slim", tf_slim)
+        self.images = recipe.images(self.shape)
+
+    def build(self, is_training, **arguments):
+        """(logits, end points) in the current graph."""
+        with self.slim.arg_scope(self.arg_scope()):
+            return self.function(
+                tf.constant(self.images),
+                num_classes=self.classes,
+                is_training=is_training,
+                **arguments,
+            )
 
 
-def load(path):
-    spec = importlib.util.spec_from_file_location("original", path)
+def load(job):
+    """The module with the network's code."""
+    if "module" in job:
+        return importlib.import_module(job["module"])
+    if job["library"]:
+        sys.path.insert(0, job["library"])
+    spec = importlib.util.spec_from_file_location("original", job["file"])
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def build(function, arg_scope, images, classes, is_training):
-    with slim.arg_scope(arg_scope()):
-        return function(images, num_classes=classes, is_training=is_training)
+def give_weights(session):
+    """Gives every variable the recipe's value, in one run: each new one prunes the whole graph."""
+    variables = tf.global_variables()
+    values = {
+        v.initializer.inputs[1]: recipe.weights(v.op.name, tuple(v.shape.as_list()))
+        for v in variables
+    }
+    session.run([v.initializer for v in variables], values)
+
+
+def record_variables(network):
+    """What the network consists of, from the graphs of inference and of training."""
+    record = {
+        "arch": network.name,
+        "tf_version": tf.__version__,
+        "num_classes": network.classes,
+        "input_shape": network.shape,
+        "arg_scope_defaults": defaults(network.arg_scope),
+        "function_defaults": defaults(network.function),
+    }
+    with tf.Graph().as_default(), tf.Session() as session:
+        _, end_points = network.build(is_training=False)
+        give_weights(session)
+        record.update(consists_of(session, end_points))
+        record["reg_loss_inference"] = record.pop("reg_loss")
+    with tf.Graph().as_default(), tf.Session() as session:
+        _, end_points = network.build(is_training=True)
+        give_weights(session)
+        training = consists_of(session, end_points)
+        if training["end_points"] != record["end_points"]:  # an auxiliary head, for one
+            known = {name for name, _, _ in record["variables"]}
+            rows = training["variables"]
+            training["variables"] = [row for row in rows if row[0] not in known]
+            record["training"] = training
+        updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+        record["num_update_ops"] = len(updates)
+        record["batch_norm_decay"] = decays(session, updates)
+        record["batch_norm_epsilon"] = epsilons()
+    return record
 
 
 def defaults(function):
@@ -60,36 +109,9 @@ def plain(default):
     return getattr(default, "__name__", default)
 
 
-def size(variables):
-    return int(sum(np.prod(variable.shape.as_list()) for variable in variables))
-
-
-def record_variables(function, arg_scope, shape, classes):
-    """What the network consists of, from the graphs of inference and of training."""
-    images = np.random.RandomState(0).uniform(-1, 1, shape).astype(np.float32)
-    with tf.Graph().as_default(), tf.Session() as session:
-        _, end_points = build(function, arg_scope, tf.constant(images), classes, False)
-        assign(session, tf.global_variables())
-        record = consists_of(session, end_points)
-        record["reg_loss_inference"] = record.pop("reg_loss")
-    with tf.Graph().as_default(), tf.Session() as session:
-        _, end_points = build(function, arg_scope, tf.constant(images), classes, True)
-        assign(session, tf.global_variables())
-        training = consists_of(session, end_points)
-        if training["end_points"] != record["end_points"]:  # an auxiliary head, for one
-            known = {name for name, _, _ in record["variables"]}
-            rows = training["variables"]
-            training["variables"] = [row for row in rows if row[0] not in known]
-            record["training"] = training
-        updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-        record["num_update_ops"] = len(updates)
-        record["batch_norm_decay"] = decays(session, updates)
-    return record
-
-
 def consists_of(session, end_points):
     variables, trainable = tf.global_variables(), tf.trainable_variables()
-    losses = slim.losses.get_regularization_losses()
+    losses = tf.losses.get_regularization_losses()
     return {
         "num_params": size(variables),
         "num_trainable_params": size(trainable),
@@ -98,6 +120,10 @@ def consists_of(session, end_points):
         "variables": [[v.op.name, v.shape.as_list(), v in trainable] for v in variables],
         "end_points": [[name, value.shape.as_list()] for name, value in end_points.items()],
     }
+
+
+def size(variables):
+    return sum(variable.shape.num_elements() for variable in variables)
 
 
 def decays(session, updates):
@@ -113,49 +139,113 @@ def decays(session, updates):
     return []
 
 
-def assign(session, variables):
-    values = {v.initializer.inputs[1]: draw(v.op.name, v.shape.as_list()) for v in variables}
-    session.run([v.initializer for v in variables], values)
+def epsilons():
+    """What the fused kernels of batch normalization add to a variance."""
+    operations = tf.get_default_graph().get_operations()
+    fused = [op for op in operations if op.type.startswith("FusedBatchNorm")]
+    return sorted({round(op.get_attr("epsilon"), 9) for op in fused if "Grad" not in op.type})
 
 
-def record_outputs(function, arg_scope, shape, classes):
+def record_outputs(network):
     """Logits, and of each end point its mean, standard deviation and 64 samples."""
-    images = np.random.RandomState(0).uniform(-1, 1, shape).astype(np.float32)
     with tf.Graph().as_default(), tf.Session() as session:
-        outputs = build(function, arg_scope, tf.constant(images), classes, False)
-        assign(session, tf.global_variables())
-        names = list(outputs[1])
-        logits, values = session.run([outputs[0], [outputs[1][name] for name in names]])
+        logits, end_points = network.build(is_training=False)
+        give_weights(session)
+        names = list(end_points)
+        logits, values = session.run([logits, [end_points[name] for name in names]])
     return {
-        "logits": logits,
+        "logits": logits.reshape(len(logits), -1),
         "ep_names": np.array(names),
-        "ep_mean": np.array([value.mean(dtype=np.float64) for value in values]),
-        "ep_std": np.array([value.std(dtype=np.float64) for value in values]),
-        "ep_samples": np.stack([samples(value) for value in values]),
+        "ep_shapes": np.array([json.dumps(value.shape) for value in values]),
+        **described("ep", values),
     }
+
+
+def described(prefix, values):
+    return {
+        prefix + "_mean": np.array([value.mean(dtype=np.float64) for value in values]),
+        prefix + "_std": np.array([value.std(dtype=np.float64) for value in values]),
+        prefix + "_samples": np.stack([samples(value) for value in values])
+        if values
+        else np.zeros((0, 64), np.float32),
+    }
+
+
+def samples(array):
+    """64 values at places that depend on the size alone."""
+    return array.ravel()[np.random.RandomState(1).choice(array.size, 64)]
+
+
+def record_training_steps(network):
+    """Losses of three steps, and gradient norms and moving averages of the first."""
+    dropout = {"dropout_keep_prob": 1.0}
+    arguments = {k: v for k, v in dropout.items() if k in defaults(network.function)}
+    labels = [3 + 2 * i for i in range(network.shape[0])]
+    with tf.Graph().as_default(), tf.Session() as session:
+        logits, _ = network.build(is_training=True, **arguments)
+        loss, gradients, train = gradient_descent(tf.reshape(logits, [len(labels), -1]), labels)
+        averages = [v for v in tf.global_variables() if "/moving_" in v.op.name]
+        give_weights(session)
+        norms = {name: tf.norm(tf.cast(g, tf.float64)) for name, g in gradients.items()}
+        first, norms, _ = session.run([loss, list(norms.values()), train])
+        moved = [session.run(variable) for variable in averages]
+        losses = [first] + [session.run([loss, train])[0] for _ in range(STEPS - 1)]
+    case = {
+        "arch": network.name,
+        "tf_version": tf.__version__,
+        "input_shape": network.shape,
+        "num_classes": network.classes,
+        "arguments": arguments,
+        "labels": labels,
+        "learning_rate": LEARNING_RATE,
+    }
+    return {
+        "case": np.array(json.dumps(case)),
+        "losses": np.array(losses, np.float64),
+        "gradient_names": np.array(list(gradients)),
+        "gradient_norms": np.array(norms),
+        "average_names": np.array([variable.op.name for variable in averages], str),
+        **described("average", moved),
+    }
+
+
+def gradient_descent(logits, labels):
+    """(loss, {name: gradient}, the step), of which the step comes last."""
+    tf.losses.sparse_softmax_cross_entropy(labels, logits)
+    loss = tf.losses.get_total_loss()
+    variables = tf.trainable_variables()
+    gradients = tf.gradients(loss, variables)
+    updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+    with tf.control_dependencies([loss] + gradients + updates):
+        optimizer = tf.train.GradientDescentOptimizer(LEARNING_RATE)
+        train = optimizer.apply_gradients(zip(gradients, variables))  # noqa: B905 (Python 3.7)
+    return loss, {v.op.name: g for v, g in zip(variables, gradients)}, train  # noqa: B905
+
+
+RECORD = {
+    "variables": record_variables,
+    "outputs": record_outputs,
+    "training_steps": record_training_steps,
+}
 
 
 def main():
-    given = arguments()
-    module = load(given.file)
-    function, arg_scope = getattr(module, given.function), getattr(module, given.arg_scope)
-    name = given.name or given.function
-    record = {
-        "arch": name,
-        "tf_version": tf.__version__,
-        "num_classes": given.classes,
-        "input_shape": given.shape,
-        "arg_scope_defaults": defaults(arg_scope),
-        "function_defaults": defaults(function),
-    }
-    record.update(record_variables(function, arg_scope, given.shape, given.classes))
-    outputs = record_outputs(function, arg_scope, given.shape, given.classes)
-    for folder in ("variables", "outputs"):
-        os.makedirs(os.path.join(given.into, folder), exist_ok=True)
-    with open(os.path.join(given.into, "variables", name + ".json.gz"), "wb") as file:
-        file.write(gzip.compress(json.dumps(record).encode()))
-    np.savez_compressed(os.path.join(given.into, "outputs", name + ".npz"), **outputs)
+    assert tf.__version__ == "1.15.5", tf.__version__
+    tf.logging.set_verbosity(tf.logging.ERROR)  # it is deprecated, all of it
+    request = json.load(sys.stdin)
+    alike = True
+    for job in request["jobs"]:
+        network = Network(job)
+        for kind in request["kinds"]:
+            path = golden_files.path_of(request["folder"], kind, network.name)
+            golden = RECORD[kind](network)
+            if request["check"]:
+                alike &= golden_files.check(golden, path)
+            else:
+                golden_files.write(golden, path)
+                print("wrote", path)
+    return 0 if alike else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
