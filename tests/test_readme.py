@@ -131,9 +131,9 @@ def test_a_validation_is_a_row(render, tmp_path):
     text = render.validation(tmp_path)
     (first, second), *others = cells(text)
     assert "Measured" in text and not others
-    assert first["device"] == "CPU" and second["device"] == "nvidia_h100"
+    assert first["device"] == "CPU" and second["device"] == "NVIDIA H100"
     assert first["the same function"] == "2 of 2" and second["the same function"] == "1 of 2"
-    assert first["outputs, TF1 graph"] == "5.0e-06"
+    assert first["outputs, TF1 graph"] == "5.0e-06 of 1e-05"
     assert second["outputs, TF1 graph"] == "no number"
     assert first["with"] == "TensorFlow 2.21.0, Keras 3.15.1"
     assert "gradients" not in first  # nothing was compared
@@ -147,13 +147,14 @@ def test_what_was_measured_and_what_is_predicted_are_apart(render, tmp_path):
     ratio = {"over_best_peer": 1.5, "over_best_peer_low": 1.4, "over_best_peer_high": 1.6}
     forms = [
         form("session", 900.0),
-        form("shim", 200.0),
+        form("shim", 200.0, over_session=0.25, over_session_low=0.2, over_session_high=0.3),
         form("frozen", 300.0, **ratio),
         form("onnxruntime", 200.0, is_peer=True),
         form("timm", 20.0, is_peer=True),
         form("jax native", None),
     ]
-    write_csv(tmp_path / "forms-cpu-float32-tf2.21.0-keras3.15.1.csv", forms)
+    name = "forms-cpu-float32-channels_last-tf2.21.0-keras3.15.1.csv"
+    write_csv(tmp_path / name, forms)
     program = {
         **{"model": "vgg_16", "form": "shim", "what": "compiled", "step": "inference"},
         **{"dtype": "bfloat16", "chip": "v5e", "chips": 1, "batch": 128},
@@ -163,13 +164,34 @@ def test_what_was_measured_and_what_is_predicted_are_apart(render, tmp_path):
     write_csv(tmp_path / "tpu-compile-jax0.10.2-libtpu0.0.52-tf2.21.0-keras3.15.1.csv", programs)
     text = render.speed(tmp_path)
     measured, predicted = re.split(r"(?m)^(?=Programs)", text)
-    assert "Measured on CPU, 2 cores, float32; TensorFlow 2.21.0" in measured
+    measured_on = "Measured on CPU, 2 cores, float32, channels last; TensorFlow 2.21.0"
+    assert measured_on in " ".join(measured.split())
     assert "redicted" not in measured and "not measured" in predicted
     [[row]] = cells(measured)
     assert row["TF1 Session"] == "900.0" and row["loaded model"] == "200.0"
+    assert row["to Session"] == "0.25 (0.20 to 0.30)"
     assert row["zoo's fastest"] == "300.0 (frozen)"  # the Session is none of zoo's
     assert row["fastest peer"] == "200.0 (onnxruntime)"
-    assert row["ratio"] == "1.50 (1.40 to 1.60)"
+    assert row["to peer"] == "1.50 (1.40 to 1.60)"
     [[row]] = cells(predicted)
     assert row["accepted"] == "1 of 2" and row["vgg_16"] == "4,321 (128)"
-    assert "libtpu 0.0.52" in predicted
+    assert "libtpu 0.0.52" in " ".join(predicted.split())
+
+
+def test_of_many_networks_most_are_one_sentence(render, tmp_path):
+    def form(model, name, is_peer=False, **ratio):
+        row = {"model": model, "batch_size": 1, "form": name, "is_peer": is_peer}
+        return {**row, "samples_per_sec": 10.0, **ratio}
+
+    rows = [form("lenet", "shim", over_session=9.0), form("lenet", "timm", is_peer=True)]
+    for number in range(21):
+        rows += [
+            form(f"net_{number}", "shim", over_session=1 + number / 100),
+            form(f"net_{number}", "keras", is_peer=True),
+        ]
+    write_csv(tmp_path / "training-cpu-bfloat16-channels_last-tf2.21.0-keras3.15.1.csv", rows)
+    text = render.speed(tmp_path)
+    [[row]] = cells(text)
+    assert row["model"] == "lenet" and text.startswith("Steps of training")
+    said = "Of 21 more networks the loaded model has 1.10 times the Session's throughput, 1.00 to"
+    assert said in " ".join(text.split())

@@ -12,6 +12,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 
 from zoo import registry
 from zoo.benchmarks.results import read_csv
@@ -20,13 +21,8 @@ from zoo.validation.results import Run, flat_rows
 ROOT = Path(__file__).parent.parent
 README, RESULTS = ROOT / "README.md", ROOT / "results"
 
-_PACKAGES = {
-    "tf": "TensorFlow",
-    "keras": "Keras",
-    "jax": "JAX",
-    "torch": "PyTorch",
-    "libtpu": "libtpu",
-}
+_PACKAGES = {"tf": "TensorFlow", "keras": "Keras", "jax": "JAX", "torch": "PyTorch"}
+_DEVICES = {"cpu": "CPU", "nvidia_h100": "NVIDIA H100", "nvidia_h200": "NVIDIA H200"}
 # Stages of a validation in its table: what they are, and against what.
 _STAGES = {
     "outputs, TF1 graph": ("outputs", "tf1 graph"),
@@ -87,8 +83,8 @@ def validation(results: Path) -> str:
     if not rows:
         return ""
     head = (
-        "Measured: the worst difference of all models, relative to the largest value of the "
-        "reference, as `zoo validate` found it:"
+        "Measured by `zoo validate`: of each stage the difference, relative to the reference's "
+        "largest value, that came nearest to what is allowed."
     )
     return f"{_wrapped(head)}\n\n{table(rows)}"
 
@@ -122,12 +118,15 @@ def _validation_row(stem: Path, found: Sequence[Mapping]) -> dict[str, str]:
 
 
 def _worst(stages: Iterable[Mapping]) -> str:
-    """The largest difference; a value that is NaN or infinite has none, and is worse."""
+    """What came nearest to its tolerance; a value that is NaN or infinite is beyond any."""
     compared = [row for row in stages if row["status"] != "skipped" and row["compared"]]
     if any(row["status"] == "failed" and row["difference"] is None for row in compared):
         return "no number"
-    known = [row["difference"] for row in compared if row["difference"] is not None]
-    return f"{max(known):.1e}" if known else ""
+    known = [row for row in compared if row["difference"] is not None]
+    if not any(row["difference"] for row in known):
+        return "0" if known else ""
+    worst = max(known, key=lambda row: row["difference"] / (row["tolerance"] or 1))
+    return f"{worst['difference']:.1e} of {worst['tolerance']:.0e}"
 
 
 def speed(results: Path) -> str:
@@ -141,28 +140,59 @@ def speed(results: Path) -> str:
 
 
 def _forms(path: Path, rows: Sequence[Mapping]) -> str:
-    """zoo's fastest form and the fastest peer, for each model and batch size."""
-    shown = []
-    for (model, batch), forms in _grouped(rows, "model", "batch_size").items():
-        timed = {row["form"]: row for row in forms if row["samples_per_sec"]}
-        own = [row for row in timed.values() if not row["is_peer"] and row["form"] != "session"]
-        peers = [row for row in timed.values() if row["is_peer"]]
-        best = max(own, key=_throughput, default=None)
-        shown.append(
-            {
-                "model": model,
-                "batch": str(batch),
-                "TF1 Session": _images(timed.get("session")),
-                "loaded model": _images(timed.get("shim")),
-                "`to_native`": _images(timed.get("native")),
-                "zoo's fastest": _named_images(best),
-                "fastest peer": _named_images(max(peers, key=_throughput, default=None)),
-                "ratio": _ratio(best, "over_best_peer") if best and peers else "",
-            }
-        )
-    head = "Every form of a network and its peers, images a second; the ratio is zoo's fastest to "
-    head += "the fastest peer, with quartiles"
-    return _section(path, f"{head}. Measured on {_circumstances(path, rows)}", shown)
+    """zoo's fastest form and the fastest peer, for each network and batch size."""
+    groups = _grouped(rows, "model", "batch_size")
+    compared = {key: forms for key, forms in groups.items() if len(groups) <= _MANY or _all(forms)}
+    others = [forms for key, forms in groups.items() if key not in compared]
+    shown = [_forms_row(model, batch, forms) for (model, batch), forms in compared.items()]
+    what = "Steps of training" if path.name.startswith("training") else "Inference"
+    head = (
+        f"{what}, images a second; ratios are of throughputs, with quartiles: of the loaded model "
+        "to the TF1 Session, and of zoo's fastest form to the fastest peer. Measured on "
+        f"{_circumstances(path, rows)}"
+    )
+    return _section(path, head, shown) + _other_networks(others)
+
+
+def _all(forms: Sequence[Mapping]) -> bool:
+    """Whether a network was held against peers other than its twin in keras.applications."""
+    return any(row["is_peer"] and row["form"] != "keras" and _rate_of(row) for row in forms)
+
+
+def _forms_row(model: str, batch: int, forms: Sequence[Mapping]) -> dict[str, str]:
+    timed = {row["form"]: row for row in forms if _rate_of(row)}
+    own = [row for row in timed.values() if not row["is_peer"] and row["form"] != "session"]
+    peers = [row for row in timed.values() if row["is_peer"]]
+    best, peer = (max(some, key=_rate_of, default=None) for some in (own, peers))
+    return {
+        "model": model,
+        "batch": str(batch),
+        "TF1 Session": _images(timed.get("session")),
+        "loaded model": _images(timed.get("shim")),
+        "to Session": _ratio(timed.get("shim", {}), "over_session"),
+        "`to_native`": _images(timed.get("native")),
+        "zoo's fastest": _named_images(best),
+        "fastest peer": _named_images(peer),
+        "to peer": _ratio(best, "over_best_peer") if best and peer else "",
+    }
+
+
+def _other_networks(groups: Sequence[Sequence[Mapping]]) -> str:
+    """The ratio to the Session, of all networks that have no row of their own."""
+    ratios = [
+        row["over_session"]
+        for forms in groups
+        for row in forms
+        if row["form"] == "shim" and row.get("over_session")
+    ]
+    if not ratios:
+        return ""
+    networks = len({forms[0]["model"] for forms in groups})
+    text = (
+        f"Of {networks} more networks the loaded model has {median(ratios):.2f} times the "
+        f"Session's throughput, {min(ratios):.2f} to {max(ratios):.2f}."
+    )
+    return f"\n{_wrapped(text)}\n"
 
 
 def _benchmark(path: Path, rows: Sequence[Mapping]) -> str:
@@ -230,8 +260,11 @@ def _tpu_run(path: Path, rows: Sequence[Mapping]) -> str:
 
 # Networks of which the prediction is shown.
 _PREDICTED = ("mobilenet_v1_1.0_224", "resnet_v1_50", "inception_v3", "vgg_16")
+# Rows of a table; of more networks only those that were held against all peers have some.
+_MANY = 12
 _SPEED: dict[str, Callable[[Path, Sequence[Mapping]], str]] = {
     "forms-*.csv": _forms,
+    "training-*.csv": _forms,
     "benchmark-*.csv": _benchmark,
     "tpu-run-*.csv": _tpu_run,
     "tpu-compile-*.csv": _tpu_compiled,
@@ -261,11 +294,11 @@ def _named(path: Path) -> tuple[list[str], str]:
     """What a file's name says: device, dtype and the like, and versions in words."""
     fields, versions = [], []
     for part in path.name.removesuffix(".csv").split("-")[1:]:
-        package = re.fullmatch(r"([a-z]+?)(\d+\..*)", part)
-        if package and package[1] in _PACKAGES:
-            versions.append(f"{_PACKAGES[package[1]]} {package[2]}")
+        package = re.fullmatch(r"([a-z_]+?)(\d+\.\d.*)", part)
+        if package:
+            versions.append(f"{_PACKAGES.get(package[1], package[1])} {package[2]}")
         else:
-            fields.append("CPU" if part == "cpu" else part)
+            fields.append(_DEVICES.get(part) or part.replace("_", " "))
     return fields, ", ".join(versions)
 
 
@@ -276,12 +309,12 @@ def _grouped(rows: Iterable[Mapping], *keys: str) -> dict[tuple, list[Mapping]]:
     return groups
 
 
-def _throughput(row: Mapping) -> float:
+def _rate_of(row: Mapping) -> float | None:
     return row["samples_per_sec"]
 
 
 def _images(row: Mapping | None) -> str:
-    return _rate(row["samples_per_sec"]) if row else ""
+    return _rate(_rate_of(row)) if row else ""
 
 
 def _named_images(row: Mapping | None) -> str:
