@@ -8,7 +8,7 @@ import pytest
 from zoo.errors import ArgumentError, UnsupportedEnvironmentError
 from zoo.tpu import compiler, reports
 from zoo.tpu.processes import WorkerError
-from zoo.tpu.requests import Request, requests
+from zoo.tpu.requests import Request, combinations
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def asked(monkeypatch):
 
 
 def test_rows_are_written_as_they_come_and_not_made_again(asked, tmp_path):
-    wanted = list(requests(["lenet"], chip=["v5e", "v6e"]))
+    wanted = list(combinations(["lenet"], chip=["v5e", "v6e"]))
     first = next(reports.compile_report(wanted, out=tmp_path))
     assert (first["what"], first["accepted"], first["fusions"]) == ("compiled", True, 3)
     rows = list(reports.compile_report(wanted, out=tmp_path))
@@ -49,12 +49,12 @@ def test_rows_are_written_as_they_come_and_not_made_again(asked, tmp_path):
 
 
 def test_chips_share_an_export(asked):
-    list(reports.compile_report(requests(["lenet"], chip=["v4", "v5e", "v5p"])))
+    list(reports.compile_report(combinations(["lenet"], chip=["v4", "v5e", "v5p"])))
     assert [verb for verb, *_ in asked] == ["export", "compile", "compile", "compile"]
 
 
 def test_what_fails_is_a_row_and_the_rest_goes_on(asked):
-    rows = list(reports.compile_report(requests(["cifarnet", "lenet"], chip=["v4", "v5e"])))
+    rows = list(reports.compile_report(combinations(["cifarnet", "lenet"], chip=["v4", "v5e"])))
     assert [row["accepted"] for row in rows] == [False, False, True, True]
     assert rows[1]["message"] == "the process ended without an answer"
     assert [verb for verb, *_ in asked] == ["export", "export", "compile", "compile"]

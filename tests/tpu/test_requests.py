@@ -4,11 +4,13 @@ import pytest
 
 from zoo import registry
 from zoo.errors import ArgumentError, UnknownModelError
-from zoo.tpu.requests import Request, every_model, requests, versions
+from zoo.tpu.requests import Request, combinations, every_model, versions
 
 
 def test_combinations_that_share_an_export_follow_each_other():
-    found = list(requests(["lenet", "cifarnet"], chip=["v4", "v5e"], dtype=["bfloat16", "float32"]))
+    found = list(
+        combinations(["lenet", "cifarnet"], chip=["v4", "v5e"], dtype=["bfloat16", "float32"])
+    )
     assert len(found) == 8
     programs = [request.program for request in found]
     assert all(programs[i] == programs[i + 1] for i in range(0, 8, 2))

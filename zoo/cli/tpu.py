@@ -38,7 +38,9 @@ def validate_on_tpu(
     """
     names = tpu.every_model() if list(names) == ["all"] else names
     wanted = list(
-        tpu.requests(names, chip=chip, dtype=dtype, step=step, form=form, chips=chips, batch=batch)
+        tpu.combinations(
+            names, chip=chip, dtype=dtype, step=step, form=form, chips=chips, batch=batch
+        )
     )
     report = tpu.compile_report if compile_only else tpu.run_report
     rows = _shown(report(wanted, out=out, progress=_say), json)

@@ -3,15 +3,15 @@
 from zoo.tpu.chips import CHIPS, Chip
 from zoo.tpu.processes import Limits
 from zoo.tpu.reports import compile_report, run_report
-from zoo.tpu.requests import Request, every_model, requests
+from zoo.tpu.requests import Request, combinations, every_model
 
 __all__ = [
     "CHIPS",
     "Chip",
     "Limits",
     "Request",
+    "combinations",
     "compile_report",
     "every_model",
-    "requests",
     "run_report",
 ]

@@ -50,7 +50,7 @@ def compile_report(
     that hangs or dies is a row that says so.
 
     Args:
-        requests: what to compile; `zoo.tpu.requests.requests` gives combinations.
+        requests: what to compile; `zoo.tpu.combinations` gives all of some kinds.
         out: a folder. Rows are written there as they come, to a CSV and a JSON file whose name has
             the versions; what they hold already is not compiled again, and the row is given.
         limits: of time and memory, of each process.

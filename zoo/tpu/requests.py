@@ -65,7 +65,7 @@ class Request:
         return (self.model, self.form, self.step, self.dtype, self.batch)
 
 
-def requests(
+def combinations(
     names: Iterable[str],
     *,
     chip: Iterable[str] = ("v5e",),
