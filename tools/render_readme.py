@@ -221,7 +221,10 @@ def _tpu_compiled(path: Path, rows: Sequence[Mapping]) -> str:
     keys = ("step", "dtype", "chip", "chips", "form")
     for (step, dtype, chip, chips, form), programs in _grouped(rows, *keys).items():
         accepted = [row for row in programs if row["accepted"]]
-        predicted = {row["model"]: row for row in accepted if row.get("predicted_images_per_sec")}
+        rated = [row for row in accepted if row.get("predicted_images_per_sec")]
+        # Of several batches the one of the most images a second.
+        rated.sort(key=lambda row: row["predicted_images_per_sec"])
+        predicted = {row["model"]: row for row in rated}
         columns = {
             "step": step,
             "dtype": dtype,
@@ -237,8 +240,8 @@ def _tpu_compiled(path: Path, rows: Sequence[Mapping]) -> str:
     _, versions = _named(path)
     head = (
         "Programs that the TPU's compiler accepted, and images a second that it predicts (of a "
-        "batch): compiler estimates, about +-25 %. **Predicted, not measured: no TPU was there**; "
-        f"{versions}"
+        "batch): [compiler estimates](docs/tpu.md), about +-25 %. **Predicted, not measured: no "
+        f"TPU was there**; {versions}"
     )
     return _section(path, head, shown)
 

@@ -289,7 +289,7 @@ def test_it_looks_right_in_a_browser(tmp_path):
         text=True,
         timeout=120,
     )
-    assert "CONSOLE" not in seen.stderr, seen.stderr
+    assert "FOUND" in seen.stdout and "CONSOLE" not in seen.stderr, seen.stderr
     frames = json.loads(html.unescape(seen.stdout.split("FOUND")[1]))
     assert len(frames) == 4
     for frame in frames:
