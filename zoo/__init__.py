@@ -27,6 +27,7 @@ _HOME = {
     "publish": "zoo.hub.publishing",
     "register": "zoo.registry",
     "to_native": "zoo.native",
+    "validate": "zoo.validation",
     "verify": "zoo.validation",
     "wrap": "zoo.wrapping",
     "write_checkpoint": "zoo.checkpoints",

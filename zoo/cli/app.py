@@ -21,6 +21,7 @@ from zoo.cli.list import list_models
 from zoo.cli.map import weight_map
 from zoo.cli.predict import predict
 from zoo.cli.publish import publish
+from zoo.cli.validate import validate
 from zoo.cli.verify import verify
 
 # A command is a function in a file of its own and a line here. The file imports TensorFlow, and
@@ -31,6 +32,7 @@ COMMANDS = {
     "predict": predict,
     "inspect": inspect,
     "verify": verify,
+    "validate": validate,
     "map": weight_map,
     "bench": bench,
     "convert": convert,

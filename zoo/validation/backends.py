@@ -43,6 +43,9 @@ class Elsewhere:
         logits = _read(self._folder / "outputs.npz")["logits"]
         return Inference(logits, {}, told["regularization_loss"])
 
+    def output(self, images: np.ndarray) -> np.ndarray:
+        return self.infer(images).logits
+
     def train(
         self, images: np.ndarray, labels: np.ndarray, rate: float, auxiliary: bool = False
     ) -> Training:

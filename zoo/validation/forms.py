@@ -43,6 +43,8 @@ class Form:
 
     def __init__(self, mode: str, device: str) -> None:
         self._mode, self._device = mode, device
+        # Made once: each new one is traced and optimized anew.
+        self._everything = self._in_mode(self.everything)
 
     @property
     def variables(self) -> dict[str, Variable]:
@@ -57,9 +59,8 @@ class Form:
 
     def infer(self, images: np.ndarray) -> Inference:
         """What the network makes of a float32 batch."""
-        call = self._in_mode(lambda images: (*self.forward(images), self.predict(images)))
         with tf.device(f"/{self._device.upper()}:0"):
-            logits, end_points, predictions = call(tf.constant(images))
+            logits, end_points, predictions = self._everything(tf.constant(images))
             regularization = float(sum(map(float, self.losses()), 0.0))
         return Inference(
             _as_float32(logits),
@@ -67,6 +68,12 @@ class Form:
             regularization,
             None if predictions is None else _as_float32(predictions),
         )
+
+    def output(self, images: np.ndarray) -> np.ndarray:
+        """What the model gives its users for a float32 batch, and nothing else."""
+        call = self._in_mode(self.predict)
+        with tf.device(f"/{self._device.upper()}:0"):
+            return _as_float32(call(tf.constant(images)))
 
     def train(
         self, images: np.ndarray, labels: np.ndarray, rate: float, auxiliary: bool = True
@@ -101,12 +108,16 @@ class Form:
         after = {name: self.value_of(name) for name in self.values}
         return Training(losses, first, averages, after, self.unbiased_by(len(images)))
 
+    def everything(self, images):
+        """(logits, end points, what the model gives its users), in inference."""
+        return (*self.forward(images), self.predict(images))
+
     def forward(self, images, training: bool = False):
         """(logits, end points by TF1 name)."""
         raise NotImplementedError
 
     def predict(self, images):
-        """What the model gives its users; None where that is the logits."""
+        """What the model gives its users."""
         raise NotImplementedError
 
     def losses(self) -> list:
@@ -180,8 +191,12 @@ class Native(Form):
     def forward(self, images, training: bool = False):
         return self.model(images, training=training), {}
 
+    def everything(self, images):
+        logits, end_points = self.forward(images)
+        return logits, end_points, None
+
     def predict(self, images):
-        return None
+        return self.model(images, training=False)
 
     def losses(self) -> list:
         return self.model.losses

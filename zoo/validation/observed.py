@@ -23,13 +23,18 @@ class Inference:
         logits: of shape (batch, classes); features where the network has no classifier.
         end_points: by TF1 name, in the order of the network; {} of a form that has none.
         regularization_loss: the sum of its regularization losses.
-        predictions: what the model gives its users; None where that is the logits.
+        predictions: what the model gives its users.
     """
 
     logits: np.ndarray
     end_points: dict[str, np.ndarray]
     regularization_loss: float
     predictions: np.ndarray | None = None
+
+    @property
+    def output(self) -> np.ndarray:
+        """What the model gives its users, or else the logits."""
+        return self.logits if self.predictions is None else self.predictions
 
 
 @dataclass(frozen=True)

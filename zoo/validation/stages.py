@@ -174,9 +174,10 @@ def recorded_output_rows(
 ) -> list[Row]:
     """Against what TensorFlow 1.15.5 computed: samples, mean and standard deviation of every end
     point, all logits, and the regularization loss."""
-    rows = [
-        _names_row(list(ours.end_points), [name for name, _ in recorded_variables["end_points"]])
-    ]
+    rows = []
+    if ours.end_points:
+        names = [name for name, _ in recorded_variables["end_points"]]
+        rows.append(_names_row(list(ours.end_points), names))
     for name, expected, mean, spread in zip(
         map(str, outputs["ep_names"]),
         outputs["ep_samples"],
@@ -246,15 +247,15 @@ def step_rows(
     rows = []
     for number, (loss, expected) in enumerate(zip(ours.losses, reference.losses, strict=True)):
         found = difference(np.float64(loss), np.float64(expected))
-        rows.append(Row.of(f"loss of step {number}", (), found, allowed.losses))
+        rows.append(Row.of(f"loss of step {number}", (), found, allowed.losses, f"{expected:.7g}"))
     averages = [
-        _move_row(name, ours.averages[name], expected, before[name], allowed.moves, ours)
+        _move_row(name, ours.averages[name], expected, before[name], allowed.averages, ours)
         for name, expected in reference.averages.items()
         if name in ours.averages
     ]
     rows += worst_of(averages, "moving averages after a step")
     variables = [
-        _move_row(name, ours.variables[name], expected, before[name], allowed.moves)
+        _move_row(name, ours.variables[name], expected, before[name], allowed.variables)
         for name, expected in reference.variables.items()
         if name in ours.variables and name not in reference.averages
     ]
@@ -267,7 +268,9 @@ def recorded_step_rows(ours: Training, arrays: dict, before: Mapping[str, np.nda
     rows = []
     for number, expected in enumerate(arrays["losses"]):
         found = difference(np.float64(ours.losses[number]), np.float64(expected))
-        rows.append(Row.of(f"loss of step {number}", (), found, tolerances.LOSSES))
+        rows.append(
+            Row.of(f"loss of step {number}", (), found, tolerances.LOSSES, f"{expected:.7g}")
+        )
     norms = dict(zip(map(str, arrays["gradient_names"]), arrays["gradient_norms"], strict=True))
     smallest = _ZERO_NORM * max(norms.values())
     gradients = []
@@ -284,7 +287,7 @@ def recorded_step_rows(ours: Training, arrays: dict, before: Mapping[str, np.nda
             continue
         parts = (ours.averages[name], before[name])
         value, start = (recorded.samples(part) for part in parts)
-        averages.append(_move_row(name, value, expected, start, tolerances.MOVES, ours))
+        averages.append(_move_row(name, value, expected, start, tolerances.AVERAGES, ours))
     return [
         *rows,
         *worst_of(gradients, "norms of gradients"),

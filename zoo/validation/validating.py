@@ -35,6 +35,16 @@ from zoo.validation.subjects import RULE, Subject, subject
 
 _BATCH = 2
 
+# Beginning of a golden's name -> images of the training steps, where those of full size take
+# minutes, and the layers fit any.
+_TRAINED_ON = {
+    "resnet_": (160, 160, 3),
+    "nasnet_large": (160, 160, 3),
+    "pnasnet_large": (160, 160, 3),
+    "i3d": (8, 112, 112, 3),
+    "s3dg": (8, 112, 112, 3),
+}
+
 
 def validate(
     model: TF1Model | str,
@@ -115,7 +125,7 @@ class _Validation:
         batch = facts["input_shape"][0] if facts else _BATCH
         self.setting = replace(setting, batch=batch, image_shape=shape, weights=found.weights)
         self._images = (batch, *shape)
-        self._training_images = self._images
+        self._training_images = (batch, *self._trained_on(shape))
         self._rate = tolerances.LEARNING_RATES.get(found.spec.golden, tolerances.LEARNING_RATE)
         # The native form has no auxiliary logits among its outputs.
         self._auxiliary = setting.form == "shim"
@@ -145,6 +155,15 @@ class _Validation:
             yield from self._training(trainee, original, values)
             yield self._saved(ours)
         yield self._preprocessing()
+
+    def _trained_on(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        golden = self._subject.spec.golden or ""
+        if self._subject.golden and recorded.training_steps(golden):
+            return shape
+        for start, smaller in _TRAINED_ON.items():
+            if golden.startswith(start) and np.prod(smaller) < np.prod(shape):
+                return smaller
+        return shape
 
     def _tolerances(self, original: Original) -> tolerances.Tolerances:
         setting = self.setting
@@ -218,8 +237,8 @@ class _Validation:
         if outputs is None:
             yield Stage.skipped("outputs", TENSORFLOW_1, "They were not recorded.")
         elif list(self._images) != self._recorded["input_shape"]:
-            at = "x".join(map(str, self._recorded["input_shape"][1:]))
-            yield Stage.skipped("outputs", TENSORFLOW_1, f"They were recorded at {at}.")
+            reason = f"They were recorded at {_by_x(self._recorded['input_shape'][1:])}."
+            yield Stage.skipped("outputs", TENSORFLOW_1, reason)
         else:
             with _timed("outputs", TENSORFLOW_1) as stage:
                 stage.rows = stages.recorded_output_rows(
@@ -245,6 +264,8 @@ class _Validation:
             stage.rows = stages.gradient_rows(
                 found.gradients, reference.gradients, self._allowed.gradients
             )
+            if self._training_images != self._images:
+                stage.reason = f"Of images of {_by_x(self._training_images[1:])}."
         yield stage.done()
         if stage.failure:
             yield Stage.skipped("training steps", TF1_GRAPH, "The gradients could not be had.")
@@ -253,6 +274,8 @@ class _Validation:
             stage.rows = stages.step_rows(found, reference, values, self._allowed)
             if self._rate != tolerances.LEARNING_RATE:
                 stage.reason = f"At a learning rate of {self._rate:.0e}: see tolerances.py."
+            elif self._training_images != self._images:
+                stage.reason = f"On images of {_by_x(self._training_images[1:])}."
         yield stage.done()
         yield from self._recorded_steps(found, labels, values)
 
@@ -277,11 +300,11 @@ class _Validation:
             tempfile.TemporaryDirectory(prefix="zoo-validate-") as folder,
         ):
             values = {name: ours.value_of(name) for name in ours.variables}
-            before = ours.infer(images).logits
+            before = ours.infer(images).output
             reloaded = ours.reloaded(Path(folder))
             rows = stages.value_rows(reloaded.value_of, values, 0.0, "variables, bit by bit")
-            after = reloaded.infer(images).logits
-            rows.append(stages.tensor_row("logits", after, before, tolerances.RELOADED))
+            after = reloaded.output(images)
+            rows.append(stages.tensor_row("output", after, before, tolerances.RELOADED))
             stage.rows = rows
         return stage.done()
 
@@ -329,6 +352,10 @@ class _timed:
         return Stage.of(
             self._name, self._against, self.rows, reason=self.reason, seconds=self._seconds
         )
+
+
+def _by_x(shape) -> str:
+    return "x".join(map(str, shape))
 
 
 def _check_device(setting: Setting) -> None:

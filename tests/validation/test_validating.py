@@ -1,0 +1,177 @@
+"""`zoo.validate`: passes what is the original, and says where what is not begins to differ.
+
+The original is TensorFlow's own Session, and what TensorFlow 1.15.5 recorded (goldens).
+"""
+
+import numpy as np
+import pytest
+import recipe
+from conftest import save_as_tf1_does
+
+import zoo
+from zoo.errors import ArgumentError
+from zoo.validation.results import ITSELF, STAGES, TENSORFLOW_1, TF1_GRAPH
+
+IN_ORDER = [
+    ("variables", TF1_GRAPH),
+    ("variables", TENSORFLOW_1),
+    ("initial values", TF1_GRAPH),
+    ("outputs", TF1_GRAPH),
+    ("outputs", TENSORFLOW_1),
+    ("gradients", TF1_GRAPH),
+    ("training steps", TF1_GRAPH),
+    ("saved and reloaded", ITSELF),
+    ("preprocessing", TENSORFLOW_1),
+]
+
+
+def stages_of(result):
+    return {(stage.name, stage.against): stage for stage in result.stages}
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """LeNet with the recipe's weights, as TF1 saves it."""
+    network = zoo.load("lenet", weights=None).network
+    return save_as_tf1_does(network, (28, 28, 1), tmp_path_factory.mktemp("lenet") / "model.ckpt")
+
+
+def test_a_network_by_its_name():
+    seen = []
+    result = zoo.validate("lenet", progress=seen.append)
+    assert result.passed and result.first_divergence is None, result
+    assert [(stage.name, stage.against) for stage in result.stages] == IN_ORDER
+    assert [stage.name for stage in seen] == [stage.name for stage in result.stages]
+    assert {stage.status for stage in result.stages} == {"passed"}
+    assert (result.model, result.golden, result.setting.weights) == ("lenet", "lenet", "rule")
+    stages = stages_of(result)
+    names = [row.name for row in stages["outputs", TF1_GRAPH].rows]
+    assert names[:4] == ["names", "conv1", "pool1", "conv2"]
+    assert names[-4:] == ["logits", "the model's output", "top 5", "regularization loss"]
+    assert len(stages["gradients", TF1_GRAPH].rows) == 8
+    steps = [row.name for row in stages["training steps", TF1_GRAPH].rows]
+    assert steps[:3] == ["loss of step 0", "loss of step 1", "loss of step 2"]
+
+
+@pytest.mark.slow
+def test_moving_averages_and_another_size():
+    result = zoo.validate("mobilenet_v1_0.25_128")
+    assert result.passed, result
+    stages = stages_of(result)
+    assert "224x224x3" in stages["outputs", TENSORFLOW_1].reason
+    notes = [row.note for row in stages["training steps", TF1_GRAPH].rows]
+    assert any("moving averages after a step" in note for note in notes)
+
+
+def test_the_recorded_values_are_looked_at(monkeypatch):
+    """Weights that are not those that TensorFlow 1.15.5 was given."""
+    weights = recipe.weights
+    monkeypatch.setattr(
+        "zoo.validation.recipe.weights",
+        lambda name, shape: weights(name, shape) + 0.01 * (name == "LeNet/conv2/biases"),
+    )
+    result = zoo.validate("lenet")
+    failed = [(stage.name, stage.against) for stage in result.stages if stage.status == "failed"]
+    assert failed == [("outputs", TENSORFLOW_1)]
+    assert result.first_divergence["name"] == "conv2"
+
+
+def test_a_checkpoint(checkpoint):
+    result = zoo.validate("lenet", tf1_ckpt=checkpoint)
+    assert result.passed, result
+    assert result.setting.weights == checkpoint
+    stages = stages_of(result)
+    assert stages["initial values", TF1_GRAPH].status == "skipped"
+    assert ("outputs", TENSORFLOW_1) not in stages and ("variables", TENSORFLOW_1) not in stages
+
+
+def test_a_loaded_model_stays_as_it_is(checkpoint):
+    model = zoo.load("lenet", tf1_ckpt=checkpoint)  # with dropout
+    before = {name: variable.numpy() for name, variable in model.tf1_variables.items()}
+    result = zoo.validate(model)
+    assert result.passed, result
+    assert stages_of(result)["training steps", TF1_GRAPH].status == "passed"
+    for name, variable in model.tf1_variables.items():
+        np.testing.assert_array_equal(variable, before[name])
+
+
+def test_where_a_model_begins_to_differ(checkpoint):
+    model = zoo.load("lenet", tf1_ckpt=checkpoint)
+    variable = model.tf1_variables["LeNet/conv2/weights"]
+    variable.assign(variable + 1e-3)
+    result = zoo.validate(model)
+    assert not result.passed
+    first = result.first_divergence
+    assert (first["stage"], first["name"]) == ("outputs", "conv2")
+    assert first["difference"] > first["tolerance"]
+    assert "conv2 (outputs, against tf1 graph)" in str(result)
+
+
+def test_preprocessing_is_apart(checkpoint, monkeypatch):
+    model = zoo.load("lenet", tf1_ckpt=checkpoint)
+    preprocess = type(model).preprocess
+    monkeypatch.setattr(
+        type(model), "preprocess", lambda self, images: preprocess(self, images) + 0.01
+    )
+    result = zoo.validate(model)
+    failed = [stage.name for stage in result.stages if stage.status == "failed"]
+    assert failed == ["preprocessing"] == [result.first_divergence["stage"]]
+
+
+def test_a_gradient_that_is_wrong(checkpoint, monkeypatch):
+    """What a stopped gradient leaves as it is passes in inference, and not in training."""
+    import tensorflow as tf
+
+    from zoo.validation.forms import Shim
+
+    forward = Shim.forward
+
+    def stopped(self, images, training=False):
+        logits, end_points = forward(self, images, training)
+        return (0.5 * logits + tf.stop_gradient(0.5 * logits), end_points)
+
+    monkeypatch.setattr(Shim, "forward", stopped)
+    result = zoo.validate("lenet", tf1_ckpt=checkpoint)
+    assert result.first_divergence["stage"] == "gradients"
+    assert stages_of(result)["outputs", TF1_GRAPH].status == "passed"
+    assert stages_of(result)["training steps", TF1_GRAPH].status == "failed"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+def test_the_native_form(backend):
+    pytest.importorskip(backend)
+    result = zoo.validate("lenet", form="native", backend=backend)
+    assert result.passed, result
+    ran = {stage.name for stage in result.stages if stage.status == "passed"}
+    assert ran == set(STAGES)
+    assert result.versions.get(backend)
+
+
+@pytest.mark.slow
+def test_other_modes_and_half_precision():
+    assert zoo.validate("lenet", mode="eager").passed
+    assert zoo.validate("lenet", mode="xla").passed
+    half = zoo.validate("lenet", dtype="bfloat16")
+    assert half.passed, half
+    # It is half precision that was validated.
+    logits = stages_of(half)["outputs", TF1_GRAPH].rows[-4]
+    assert logits.name == "logits" and 1e-4 < logits.difference < logits.tolerance
+
+
+def test_what_is_no_model_of_zoos(checkpoint):
+    import keras
+
+    with pytest.raises(ArgumentError, match=r"zoo\.load"):
+        zoo.validate(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]))
+    model = zoo.load("lenet", tf1_ckpt=checkpoint)
+    with pytest.raises(ArgumentError, match="has its checkpoint already"):
+        zoo.validate(model, tf1_ckpt=checkpoint)
+    with pytest.raises(ArgumentError, match="computes in float32"):
+        zoo.validate(model, dtype="bfloat16")
+
+
+def test_a_device_that_is_not_there(monkeypatch):
+    monkeypatch.setattr("tensorflow.config.list_physical_devices", lambda kind=None: [])
+    with pytest.raises(ArgumentError, match="(?s)sees no GPU.*Next:"):
+        zoo.validate("lenet", device="gpu")
