@@ -1,7 +1,7 @@
 """README.md tells the truth: its code runs, its commands work, its tables are the registry's and
 those of the files in results/."""
 
-import importlib.util
+import importlib
 import os
 import re
 import shlex
@@ -94,10 +94,9 @@ def test_the_tables_are_the_registrys_and_those_of_results():
 
 @pytest.fixture(scope="module")
 def render():
-    path = ROOT / "tools" / "render_readme.py"
-    module = importlib.util.module_from_spec(importlib.util.spec_from_file_location("_", path))
-    module.__spec__.loader.exec_module(module)
-    return module
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "tools"))
+        yield importlib.import_module("render_readme")
 
 
 def cells(markdown):
@@ -195,3 +194,38 @@ def test_of_many_networks_most_are_one_sentence(render, tmp_path):
     assert row["model"] == "lenet" and text.startswith("Steps of training")
     said = "Of 21 more networks the loaded model has 1.10 times the Session's throughput, 1.00 to"
     assert said in " ".join(text.split())
+
+
+def test_a_gpu_check_has_its_tables(render, tmp_path):
+    where = "nvidia_h100_80gb_hbm3-{}-nhwc-jax0.11.2-torch2.11.0-keras3.15.1.csv"
+    compared = [
+        {"model": "lenet", "form": "jax program", "what": what, "passed": passed, **row}
+        for what, passed, row in (
+            ("logits", True, {"difference": 2e-6, "tolerance": 1e-4}),
+            ("losses of three steps", True, {"difference": 3e-7, "tolerance": 1e-5}),
+            ("moving averages", False, {"difference": 3e-3, "tolerance": 1e-3}),
+        )
+    ]
+    compared.append({"model": "vgg_16", "form": "jax program", "what": "logits", "skipped": "late"})
+    write_csv(tmp_path / f"gpu_equivalence-{where.format('float32')}", compared)
+    row = {"model": "lenet", "task": "inference", "dtype": "tf32"}
+    ratio = {"over_best_peer": 1.5, "over_best_peer_low": 1.4, "over_best_peer_high": 1.6}
+    timed = [
+        row | {"form": form, "is_peer": form == "timm", "batch_size": batch, **measured}
+        for form, batch, measured in (
+            ("jax program", 1, {"samples_per_sec": 10.0}),
+            ("jax program", 64, {"samples_per_sec": 3000.0, **ratio}),
+            ("jax native", 64, {"samples_per_sec": 1500.0}),
+            ("timm", 64, {"samples_per_sec": 2000.0}),
+            ("torch native", 64, {"skipped": "out of time"}),
+        )
+    ]
+    write_csv(tmp_path / f"gpu_throughput-{where.format('tf32')}", timed)
+    [[row]] = cells(render.validation(tmp_path))
+    assert row["logits as recorded"] == "1 of 1" and row["training as recorded"] == "0 of 1"
+    assert row["training as recorded, nearest to what is allowed"] == "3.0e-03 of 1e-03"
+    text = render.speed(tmp_path)
+    [[row]] = cells(text)
+    assert "NVIDIA H100 80GB HBM3, float32 with TF32 allowed" in " ".join(text.split())
+    assert row["batch"] == "64" and row["TF1 graph on JAX"] == "3,000"
+    assert row["fastest peer"] == "2,000 (timm)" and row["to peer"] == "1.50 (1.40 to 1.60)"

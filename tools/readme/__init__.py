@@ -1,0 +1,1 @@
+"""The tables of README.md, for render_readme.py."""
