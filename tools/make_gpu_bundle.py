@@ -130,6 +130,7 @@ def _write_network(name: str, folder: Path, given: argparse.Namespace) -> dict:
 
     import zoo
     from zoo.benchmarks.twins import timm_twin
+    from zoo.errors import ArgumentError
     from zoo.validation import recorded
 
     spec = zoo.info(name)
@@ -139,8 +140,14 @@ def _write_network(name: str, folder: Path, given: argparse.Namespace) -> dict:
     logits = recorded.outputs(spec.golden)["logits"]
     np.savez(folder / "recorded.npz", logits=logits)
     timed = name in given.timed
-    for task, dtype, batch in _programs(shape[0], timed, given):
-        _write_program(model, folder / program_file(task, dtype, batch), task, dtype, batch)
+    left_out = {}
+    for setting in _programs(shape[0], timed, given):
+        file = program_file(*setting)
+        try:
+            _write_program(model, folder / file, *setting)
+        except ArgumentError as error:
+            left_out[file] = error.what
+            print(f"  without {file}: {error.what}", flush=True)
     _write_training(name, spec.golden, folder / "training")
     return {
         "name": name,
@@ -151,6 +158,7 @@ def _write_network(name: str, folder: Path, given: argparse.Namespace) -> dict:
         "work": work_of(native),
         "timm": timm_twin(spec),
         "timed": timed,
+        "left_out": left_out,
     }
 
 

@@ -173,7 +173,7 @@ def test_no_network_is_left_out_before_a_batch_size(tmp_path):
     from gpu_check.throughput import settings_of
 
     networks = [
-        Network(tmp_path, name, name, (8, 8, 3), 2, 10, (), None, timed)
+        Network(tmp_path, name, name, (8, 8, 3), 2, 10, (), None, timed, {})
         for name, timed in [("small", True), ("other", False), ("large", True)]
     ]
     settings = settings_of(Bundle({}, (1, 16, 64), 64, tuple(networks)), cpu=False)

@@ -92,6 +92,7 @@ class Network(NativeFiles):
         work: of each layer that multiplies, for one image.
         timm: arguments of `timm.create_model` for its twin; None without one.
         timed: whether its speed is measured.
+        left_out: files of programs that could not be made, and why.
     """
 
     folder: Path
@@ -103,6 +104,7 @@ class Network(NativeFiles):
     work: tuple[Work, ...]
     timm: dict | None
     timed: bool
+    left_out: dict[str, str]
 
     @property
     def recorded_logits(self) -> np.ndarray:
@@ -120,9 +122,10 @@ class Network(NativeFiles):
         Raises:
             LookupError: the bundle does not have this one.
         """
-        path = self.folder / program_file(task, dtype, batch)
+        file = program_file(task, dtype, batch)
+        path = self.folder / file
         if not path.exists():
-            raise LookupError("not in the bundle")
+            raise LookupError(f"not in the bundle: {self.left_out.get(file, file)}")
         return StableHLO.read(path)
 
 

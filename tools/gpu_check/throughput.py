@@ -101,7 +101,9 @@ class Throughput:
             return
         for setting in self.settings:
             started = time.monotonic()
-            if started + longest > ready_by:
+            if worker.form in PEERS and self.bundle.by_name[setting.network].timm is None:
+                self._skipped[setting, worker.form] = "timm has no twin of it"
+            elif started + longest > ready_by:
                 self._skip(worker.form, [setting], "out of time")
             elif self._asked(worker, setting, "prepare", ready_by) is not None:
                 begun.append(setting)

@@ -204,6 +204,11 @@ def _without_copies(function: str) -> str:
 def _check(text: str, inputs: list[Tensor], outputs: list[Tensor]) -> None:
     """The program's inputs and outputs are those that were named."""
     signature = re.search(r"^ *func\.func @main\((.*)\) -> (.*) \{$", text, re.M)
+    if signature is None:  # What breaks StableHLO's rules is written in another form.
+        raise ArgumentError(
+            "The compiled graph is not valid StableHLO: an operation mixes dtypes, as a rule.",
+            next_step="export it in float32.",
+        )
     for part, tensors in zip(signature.groups(), (inputs, outputs), strict=True):
         described = re.findall(r"tensor<([^>]*)>", part)
         named = ["x".join([*map(str, t.shape), _MLIR_DTYPES[t.dtype]]) for t in tensors]
