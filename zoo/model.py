@@ -255,11 +255,17 @@ def before_softmax(model: keras.Model):
 
 
 def gives_probabilities(model: keras.Model) -> bool:
-    """Whether what `before_softmax` gives is probabilities still, as of a Dense layer with
-    softmax."""
+    """Whether what `before_softmax` gives is probabilities still: where softmax is within the last
+    layer, a Dense one or a model."""
     layer = model.outputs[0]._keras_history.operation
+    return not _is_softmax(layer) and _ends_in_softmax(layer)
+
+
+def _ends_in_softmax(layer) -> bool:
+    if getattr(layer, "outputs", None) and isinstance(layer, keras.Model):
+        return _ends_in_softmax(layer.outputs[0]._keras_history.operation)
     activation = getattr(layer, "activation", None)
-    return not _is_softmax(layer) and activation is keras.activations.softmax
+    return _is_softmax(layer) or activation is keras.activations.softmax
 
 
 def _is_softmax(layer) -> bool:

@@ -138,6 +138,28 @@ def test_classes_that_are_none_of_the_networks(run, small_checkpoint, photos, tm
     assert "roses" in result.stderr and "--labels FILE" in result.stderr
 
 
+@pytest.mark.parametrize("registered, code", [("net.tag", 1), (None, 0)])
+def test_the_registrys_checkpoint_that_is_worse_than_published(
+    run, photos, monkeypatch, registered, code
+):
+    """The exit code tells it, if the weights are known to be the published ones."""
+    from zoo.evaluation import evaluating, result, subject
+    from zoo.evaluation.published import compare
+    from zoo.registry import Accuracy
+
+    counts = {"images": 50_000, "classes": 1000, "all_classes": 1000}
+    comparison = compare("net.tag", Accuracy(41.5, by="x"), top1=39.0, top5=65.0, **counts)
+    fields = dict.fromkeys(result.Evaluation.__dataclass_fields__)
+    fields |= {"model": SMALL, "images": 50_000, "classes": 1000, "skipped": []}
+    fields |= {"top1": 39.0, "top1_error": 0.2, "mean_loss": 2.0, "preprocessing": "inception"}
+    measured = result.Evaluation(**{**fields, "comparison": comparison, "registered": registered})
+    monkeypatch.setattr(subject, "subject_of", lambda *given, **more: None)
+    monkeypatch.setattr(evaluating, "measure", lambda *given, **more: measured)
+    outcome = run("evaluate", SMALL, photos)
+    assert outcome.exit_code == code
+    assert "differs: 2.50 points apart" in outcome.stdout
+
+
 @pytest.mark.slow
 def test_ctrl_c_says_how_to_go_on_and_it_does(run, photos, small_checkpoint, tmp_path):
     """The program is interrupted in its midst, once it has counted something."""

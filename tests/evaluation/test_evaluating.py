@@ -123,6 +123,24 @@ def test_tfrecords(linear, records, expected):
     check(zoo.evaluate(linear[0], records, label_offset=0, **OPTIONS), expected)
 
 
+def test_records_count_the_outputs_of_a_network_without_names(linear, records, expected):
+    given = {"preprocessing": "inception", "batch_size": 40}
+    result = zoo.evaluate(linear[0], records, **given)
+    check(result, expected)
+    assert result.by_class()[2]["name"] == "class 2"
+
+
+def test_softmax_within_the_last_layer(linear, photos, expected):
+    model, kernel, bias = linear
+    images = keras.Input((8, 8, 3))
+    dense = keras.layers.Dense(7, activation="softmax")
+    within = keras.Model(images, dense(keras.layers.GlobalAveragePooling2D()(images)))
+    dense.set_weights([kernel, bias])
+    nested = keras.Model(images, model(images))
+    for one in (within, nested):
+        check(zoo.evaluate(one, photos.folder, **OPTIONS), expected)
+
+
 def test_damaged_records_are_left_out(linear, records, tmp_path):
     shutil.copytree(records, tmp_path / "records")
     first, second = sorted((tmp_path / "records").glob("*.tfrecord"))

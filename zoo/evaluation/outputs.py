@@ -25,14 +25,21 @@ class Outputs:
         labels: one for each output.
         label_offset: how many outputs stand before the first class (1: the background).
         is_imagenet: whether these are the classes of ILSVRC2012.
+        are_named: whether the labels are names, not made up from numbers.
 
     Attributes:
-        labels, label_offset, is_imagenet: as given.
+        labels, label_offset, is_imagenet, are_named: as given.
     """
 
-    def __init__(self, labels: Sequence[Label], label_offset: int, is_imagenet: bool) -> None:
+    def __init__(
+        self,
+        labels: Sequence[Label],
+        label_offset: int,
+        is_imagenet: bool,
+        are_named: bool = True,
+    ) -> None:
         self.labels, self.label_offset = list(labels), label_offset
-        self.is_imagenet = is_imagenet
+        self.is_imagenet, self.are_named = is_imagenet, are_named
         self._whole: dict[str, set[int]] = {}
         self._parts: dict[str, set[int]] = {}
         for index, (synset, name) in enumerate(self.labels):
@@ -120,6 +127,14 @@ class Outputs:
         )
 
     def _unknown(self, names: list[str]) -> ArgumentError:
+        if not self.are_named:
+            return ArgumentError(
+                "The network does not say what its outputs are called.",
+                received=f"{len(self)} outputs, and data of {', '.join(names[:5])}",
+                accepted="the 1000 classes of ImageNet, names, or data with numbers for classes",
+                next_step=f"pass labels= with {len(self)} names, in the order of the outputs, or "
+                "the path of a file that has them.",
+            )
         known = [*self._whole, *self._parts]
         nearest = [
             f"{name}: {', '.join(nearest_names(_plain(name), known, count=2))}"
@@ -145,11 +160,14 @@ def read_labels(path: str | os.PathLike) -> list[Label]:
             name; or a number and a name ("0:daisy", as Slim's labels.txt has it), by the numbers.
 
     Raises:
-        ArgumentError: it holds no names, or numbers that do not count from 0.
-        OSError, UnicodeDecodeError: it cannot be read.
+        ArgumentError: it holds no names, or numbers that do not count from 0, or no text.
+        OSError: it cannot be read.
     """
-    lines = Path(path).expanduser().read_text(encoding="utf-8").split("\n")
-    lines = [line.strip() for line in lines]
+    try:
+        text = Path(path).expanduser().read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ArgumentError("This is no text file.", received=str(path)) from None
+    lines = [line.strip() for line in text.split("\n")]
     while lines and not lines[-1]:
         lines.pop()
     numbered = [re.fullmatch(r"(\d+):(.*)", line) for line in lines]

@@ -155,7 +155,8 @@ def _of_records(files: list[Path], outputs: Outputs, label_offset: int | None) -
     for file in files:
         size = file.stat().st_size if file.exists() else -1
         identity.update(f"{file.name}\0{size}\n".encode())
-    names = names_beside(files[0]) if label_offset is None else None
+    by_name = label_offset is None and outputs.are_named
+    names = names_beside(files[0]) if by_name else None
     if outputs.is_imagenet and names and len(names) in (1000, 1001):
         names, label_offset = None, len(names) - 1000  # two classes share a name, but no number
     first = label_offset if label_offset is not None else int(outputs.is_imagenet)

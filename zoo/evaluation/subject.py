@@ -252,13 +252,8 @@ def _outputs(labels, facts: _Facts, classes: int) -> Outputs:
         return Outputs(labels_of_classes(names, classes, 0), 0, False)
     if has_imagenet_size(classes, offset):
         return Outputs(labels_of_classes(None, classes, offset), offset, True)
-    raise ArgumentError(
-        "The network does not say what its outputs are called.",
-        received=f"{classes} outputs",
-        accepted="the 1000 classes of ImageNet, or names",
-        next_step=f"pass labels= with {classes} names, in the order of the outputs, or the path of "
-        "a file that has them.",
-    )
+    made_up = [Label(None, f"class {index}") for index in range(classes)]
+    return Outputs(made_up, 0, False, are_named=False)
 
 
 def _preprocessing(wanted, facts: _Facts, model: keras.Model) -> tuple[str, tuple[int, int]]:
