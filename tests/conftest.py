@@ -39,17 +39,14 @@ def save_as_tf1_does(network, image_shape, path, values=recipe.weights, extra=()
     """
     import tensorflow as tf
 
+    from zoo.shim.session import filled_session
+
     v1 = tf.compat.v1
-    with tf.Graph().as_default(), v1.Session() as session:
+    with tf.Graph().as_default() as graph:
         network.forward(v1.placeholder(tf.float32, [1, *image_shape]))
-        initializers = [variable.initializer for variable in v1.global_variables()]
-        given = {
-            variable.initializer.inputs[1]: values(
-                variable.op.name, tuple(variable.shape.as_list())
-            )
-            for variable in v1.global_variables()
-        }
-        session.run(initializers, given)  # in one run: each new one prunes the whole graph
+        shapes = {v.op.name: tuple(v.shape.as_list()) for v in v1.global_variables()}
+    filled = filled_session(graph, lambda name: values(name, shapes[name]))
+    with filled as session, graph.as_default():
         more = [v1.get_variable(name, initializer=array) for name, array in extra]
         session.run([variable.initializer for variable in more])
         return v1.train.Saver().save(session, str(path), write_meta_graph=False)

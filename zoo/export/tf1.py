@@ -19,6 +19,7 @@ from zoo.checkpoints.writing import replacing
 from zoo.errors import ArgumentError
 from zoo.shim import tf1_variables
 from zoo.shim.network import TF1Layer
+from zoo.shim.session import filled_session
 from zoo.training.optimizers import TF1Optimizer
 
 v1 = tf.compat.v1
@@ -140,16 +141,12 @@ class _TF1Graph:
     def frozen(self, variables: dict[str, keras.Variable]) -> v1.GraphDef:
         """The graph with the variables' values as constants."""
         names = [tensor.op.name for tensor in self.outputs.values()]
-        # Read before the graph is entered: inside it an eager variable has no value.
-        values = {name: np.asarray(variable) for name, variable in variables.items()}
-        with self.graph.as_default(), v1.Session() as session:
-            made = v1.global_variables()
-            given = {v.initializer.inputs[1]: values[v.op.name] for v in made}
-            session.run([v.initializer for v in made], given)
-            with deprecation.silence():  # TensorFlow uses there what it advises against
-                frozen = convert_to_constants.convert_variables_to_constants_from_session_graph(
-                    session, self.graph.as_graph_def(), [*names, *self.roots]
-                )
+        filled = filled_session(self.graph, lambda name: np.asarray(variables[name]))
+        # TensorFlow uses there what it advises against.
+        with filled as session, self.graph.as_default(), deprecation.silence():
+            frozen = convert_to_constants.convert_variables_to_constants_from_session_graph(
+                session, self.graph.as_graph_def(), [*names, *self.roots]
+            )
         return _for_tensorflow_1(frozen)
 
 
