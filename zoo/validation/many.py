@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from zoo import registry
-from zoo.errors import ZooError
 from zoo.validation import settings
 from zoo.validation.processes import Process, WorkerError
 from zoo.validation.results import TF1_GRAPH, Result, Row, Stage, versions
@@ -97,13 +96,14 @@ class _Worker(threading.Thread):
                     raise WorkerError("stopped")
                 if self._process is None:
                     self._process = Process("zoo.validation.model_worker", self._environment)
-            answer = self._process.ask("validate", name=name, arguments=self._arguments)
-        except (ZooError, ValueError, OSError) as error:  # the last two of one that was stopped
+                process = self._process
+            result = Result.from_dict(process.ask("validate", name=name, arguments=self._arguments))
+            if process.resident() > _BYTES_KEPT:
+                self._end()
+        except Exception as error:  # or whoever waits for the result would wait for ever
             self._end()
             return _broken(name, error, self._arguments)
-        if self._process.resident() > _BYTES_KEPT:
-            self._end()
-        return Result.from_dict(answer)
+        return result
 
     def _end(self) -> None:
         with self._starting:

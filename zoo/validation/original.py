@@ -31,7 +31,6 @@ class Original:
 
     Attributes:
         variables: TF1 name -> what it is, in the order of creation.
-        in_training_alone: names of those that only the training graph makes.
         random_operations: names of operations in the training graph that draw, dropout for one.
     """
 
@@ -53,7 +52,7 @@ class Original:
                 logits, end_points = network.forward(self._images)
             losses = v1.losses.get_regularization_losses()
             self._inference = (logits, dict(end_points), tf.add_n([0.0, *losses]))
-            made = [variable.op.name for variable in v1.global_variables()]
+            self.random_operations: list[str] = []
             if training_images is not None:
                 self._build_training(trainee, training_images, learning_rate, auxiliary)
             trained = {variable.op.name for variable in v1.trainable_variables()}
@@ -63,7 +62,6 @@ class Original:
             name: Variable(tuple(variable.shape.as_list()), name in trained)
             for name, variable in self._all.items()
         }
-        self.in_training_alone = [name for name in self._all if name not in made]
         self._initializers = initializers
         self._session = v1.Session(graph=self._graph)
 
