@@ -123,6 +123,7 @@ def test_wrong_names_paths_and_options(run, photos, tmp_path, monkeypatch):
     assert run("evaluate", SMALL, photos, "--limit", 0).exit_code == errors.USAGE
     result = run("evaluate", SMALL, photos, "--csv", tmp_path / "none" / "rows.csv")
     assert result.exit_code == errors.USAGE
+    assert run("evaluate", SMALL, photos, "--registry-row", "--limit", 9).exit_code == errors.USAGE
     result = run("evaluate", SMALL, tmp_path / "none")
     assert result.exit_code == errors.USAGE
     assert "no data here" in result.stderr and str(tmp_path / "none") in result.stderr
@@ -138,11 +139,12 @@ def test_classes_that_are_none_of_the_networks(run, small_checkpoint, photos, tm
     assert "roses" in result.stderr and "--labels FILE" in result.stderr
 
 
-@pytest.mark.parametrize("registered, code", [("net.tag", 1), (None, 0)])
+@pytest.mark.parametrize("registered", ["net.tag", None])
 def test_the_registrys_checkpoint_that_is_worse_than_published(
-    run, photos, monkeypatch, registered, code
+    run, photos, monkeypatch, registered
 ):
-    """The exit code tells it, if the weights are known to be the published ones."""
+    """The exit code tells it, and there is a row, if the weights are known to be the published
+    ones. Where there is none, the figures are told all the same."""
     from zoo.evaluation import evaluating, result, subject
     from zoo.evaluation.published import compare
     from zoo.registry import Accuracy
@@ -151,13 +153,20 @@ def test_the_registrys_checkpoint_that_is_worse_than_published(
     comparison = compare("net.tag", Accuracy(41.5, by="x"), top1=39.0, top5=65.0, **counts)
     fields = dict.fromkeys(result.Evaluation.__dataclass_fields__)
     fields |= {"model": SMALL, "images": 50_000, "classes": 1000, "skipped": []}
-    fields |= {"top1": 39.0, "top1_error": 0.2, "mean_loss": 2.0, "preprocessing": "inception"}
+    fields |= {"top1": 39.0, "top5": 65.0, "top1_error": 0.2, "top5_error": 0.2, "mean_loss": 2.0}
+    fields |= {"broken": 0, "preprocessing": "inception"}
     measured = result.Evaluation(**{**fields, "comparison": comparison, "registered": registered})
     monkeypatch.setattr(subject, "subject_of", lambda *given, **more: None)
     monkeypatch.setattr(evaluating, "measure", lambda *given, **more: measured)
     outcome = run("evaluate", SMALL, photos)
-    assert outcome.exit_code == code
+    assert outcome.exit_code == (errors.NEGATIVE if registered else 0)
     assert "differs: 2.50 points apart" in outcome.stdout
+    outcome = run("evaluate", SMALL, photos, "--registry-row")
+    assert "differs: 2.50 points apart" in outcome.stdout
+    assert ("- {top1: 39.0, top5: 65.0, by: zoo" in outcome.stdout) == bool(registered)
+    assert outcome.exit_code == (errors.NEGATIVE if registered else errors.USAGE)
+    outcome = run("evaluate", SMALL, photos, "--registry-row", "--json")
+    assert bool(json.loads(outcome.stdout)["registry_row"]) == bool(registered)
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from zoo.cli.info import complete_name
 from zoo.cli.loading import Ckpt, NumClasses, StripScope, load_arguments
 from zoo.cli.progress import hint, variables_bar
 from zoo.cli.startup import import_tensorflow
+from zoo.errors import ArgumentError
 
 if TYPE_CHECKING:
     from zoo.evaluation.result import Evaluation
@@ -124,6 +125,8 @@ def evaluate(
     is_saved = model.endswith(".keras")
     if is_saved and (ckpt, num_classes, strip_scope) != (None, None, None):
         raise typer.BadParameter("a .keras file has its own weights: no --ckpt and the like.")
+    if registry_row and (ckpt, limit) != (None, None):
+        raise typer.BadParameter("a row of the registry is of its own checkpoint and all images.")
     if csv is not None and not csv.expanduser().parent.is_dir():
         raise typer.BadParameter(f"there is no directory {csv.parent}.")
     if not is_saved and not hub.is_address(model):
@@ -157,12 +160,19 @@ def evaluate(
             restart=restart,
             progress=progress,
         )
+    row, refused = _registry_row(result) if registry_row else (None, None)
+    if json:
+        more = {"by_class": result.by_class()} if by_class else {}
+        more |= {"mistakes": result.mistakes(mistakes)} if mistakes else {}
+        more |= {"registry_row": row} if registry_row else {}
+        output.print_json({**result.to_dict(), **more})
+    else:
+        _show(result, by_class, mistakes, row)
+    # What may fail comes when the figures are out: they may have taken hours.
     if csv is not None:
         _write_csv(csv.expanduser(), result, by_class)
-    if json:
-        _print_json(result, by_class, mistakes, registry_row)
-    else:
-        _show(result, by_class, mistakes, registry_row)
+    if refused is not None:
+        raise refused
     comparison = result.comparison
     differs = comparison is not None and comparison.verdict == "differs"
     raise typer.Exit(errors.NEGATIVE if differs and result.registered else 0)
@@ -208,14 +218,15 @@ def _write_csv(path: Path, result: Evaluation, by_class: bool) -> None:
     write_csv(path, result.by_class() if by_class else [result.to_row()])
 
 
-def _print_json(result: Evaluation, by_class: bool, mistakes: int, registry_row: bool) -> None:
-    more = {"by_class": result.by_class()} if by_class else {}
-    more |= {"mistakes": result.mistakes(mistakes)} if mistakes else {}
-    more |= {"registry_row": result.registry_row()} if registry_row else {}
-    output.print_json({**result.to_dict(), **more})
+def _registry_row(result: Evaluation) -> tuple[str | None, ArgumentError | None]:
+    """The row, or why there is none."""
+    try:
+        return result.registry_row(), None
+    except ArgumentError as error:
+        return None, error
 
 
-def _show(result: Evaluation, by_class: bool, mistakes: int, registry_row: bool) -> None:
+def _show(result: Evaluation, by_class: bool, mistakes: int, row: str | None) -> None:
     print(output.emphasize(output.printable(result.model)))
     output.facts(_facts(result))
     if by_class:
@@ -230,9 +241,9 @@ def _show(result: Evaluation, by_class: bool, mistakes: int, registry_row: bool)
         hint(f"left out: {output.printable(skipped)}")
     if len(result.skipped) > _NAMED:
         hint(f"left out: {len(result.skipped) - _NAMED} more (--json names all)")
-    if registry_row:
+    if row is not None:
         print()
-        print(result.registry_row(), end="")
+        print(row, end="")
 
 
 def _facts(result: Evaluation) -> Iterator[tuple[str, str]]:
