@@ -28,6 +28,7 @@ def quick():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measuring, "_SECONDS_A_TURN", 0.01)
         patch.setattr(measuring, "_PAUSE", 0)
+        patch.setattr(measuring, "_TELLING", ("jax",))
         yield patch
 
 
@@ -106,8 +107,8 @@ class Willing:
         if to:
             np.save(to, np.ones((1, 4), np.float32))
         return {
-            "prepare": {"runtime": form, "multiplications": None, "timed": True},
-            "first": {"seconds": 3.0},
+            "prepare": {"multiplications": None, "timed": True},
+            "first": {"seconds": 3.0, "runtime": form},
             "time": {"seconds": 1.0, "cpu_seconds": 2.0, "host_peak": 5, "device_peak": None},
             "facts": {"layers": [], "parameters": 10, "has_dropout": False},
             "ceilings": {"backend": "x", "dtype": "float32", "device": "cpu",
@@ -207,6 +208,19 @@ def test_a_form_that_computes_something_else_is_noticed(process):
     assert one.wrong == {"shim"} and not one.met and list(one.turns) == ["session", "native"]
 
 
+def test_a_session_that_only_serves_to_compare_with_has_its_row(process):
+    class Untimed(Willing):
+        def ask(self, what, form=None, to=None, **details):
+            answer = super().ask(what, form, to, **details)
+            if what == "prepare":
+                answer["timed"] = form != "session"
+            return answer
+
+    process(Untimed)
+    (one,) = measure(rounds=1)
+    assert list(one.turns) == ["shim", "native"] and "no GPU" in one.skipped["session"]
+
+
 def test_outputs_against_the_sessions():
     good = np.full((1, 4), -4.0)
     outputs = {"session": good, "folded": good + 0.01, "timm": 2 * good, "native": good + 0.1,
@@ -270,11 +284,15 @@ def test_a_process_that_takes_too_long_is_ended(tmp_path):
 
 
 def test_no_process_outlives_the_one_that_asks(tmp_path):
+    """Though it is at something that takes long: reading a file that nobody writes."""
+    os.mkfifo(tmp_path / "images.npy")
     code = f"""
-import pathlib, sys
+import json, pathlib, sys
 from zoo.benchmarks.forms import Setting
 from zoo.benchmarks.worker_process import WorkerProcess
 worker = WorkerProcess("timm", Setting("{SMALL}"), pathlib.Path("{tmp_path}"), 60)
+job = {{"do": "_batch", "form": "timm", "images": "{tmp_path}/images.npy"}}
+print(json.dumps(job), file=worker._process.stdin, flush=True)
 print(worker._process.pid, flush=True)
 sys.stdin.read()
 """

@@ -7,8 +7,6 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from zoo.benchmarks.forms import FORMS, Setting
 from zoo.benchmarks.runnable import LEARNING_RATE, Batch, Runnable, version
 
@@ -114,8 +112,7 @@ def _torch(file: Path, compiles: bool, setting: Setting) -> Runnable:
     else:
         model.eval()
         step, function = torch_inference_step, lambda images, labels: model(images)
-    try_on = Batch(np.zeros((1, *model.input_shape[1:]), np.float32), np.zeros(1, np.int32))
-    return torch_runnable(function, step, compiles, "torch", try_on, torch_put(place), place)
+    return torch_runnable(function, step, compiles, version("torch"), torch_put(place), place)
 
 
 def _torch_training_step(variables: list, function: Callable, images, labels):
@@ -165,40 +162,54 @@ def torch_runnable(
     function: Callable,
     step: Callable,
     compiles: bool,
-    package: str,
-    try_on: Batch,
+    runtime: str,
     put: Callable[[Batch], Batch],
     place: str,
 ) -> Runnable:
-    """A step of PyTorch's, `step(function, images, labels)`, with `function` compiled or not.
-
-    torch.compile needs a C++ compiler, and not every network goes through: then it is eager,
-    as `runtime` says.
-    """
+    """A step of PyTorch's, `step(function, images, labels)`, with `function` compiled or not."""
     import torch
 
+    function = _CompiledIfItWorks(function) if compiles else function
     wait = torch.cuda.synchronize if place == "cuda" else lambda: None
 
-    def run(function, batch):
+    def run(batch):
         result = step(function, *batch)
         wait()
         return result
 
-    runtime = [package] if package == "torch" else [package, version("torch")]
-    how = "eager"
-    if compiles:
-        compiled = torch.compile(function, dynamic=False)
-        try:
-            run(compiled, put(try_on))
-            function, how = compiled, "compiled"
-        except Exception:
-            traceback.print_exc()
     return Runnable(
         put=put,
-        step=functools.partial(run, function),
-        runtime=version(*runtime, how),
+        step=run,
+        runtime=runtime,
         fetch=lambda result: result.detach().float().cpu().numpy(),
+        how=lambda: getattr(function, "how", "eager"),
     )
+
+
+class _CompiledIfItWorks:
+    """torch.compile needs a C++ compiler, and not every network goes through.
+
+    Attributes:
+        how: "compiled", or "eager" where the first call could not be.
+    """
+
+    how = ""
+
+    def __init__(self, function: Callable) -> None:
+        import torch
+
+        self._eager, self._function = function, torch.compile(function, dynamic=False)
+
+    def __call__(self, *arguments):
+        if self.how:
+            return self._function(*arguments)
+        try:
+            result, self.how = self._function(*arguments), "compiled"
+        except Exception:
+            traceback.print_exc()
+            self._function, self.how = self._eager, "eager"
+            result = self._function(*arguments)
+        return result
 
 
 # --- OpenVINO

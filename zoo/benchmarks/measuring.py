@@ -207,7 +207,9 @@ class _Sides:
         wrong = wrong_outputs(outputs, self.setting, self._facts["has_dropout"])
         skipped.update(wrong)
         for form in list(turns):
-            if form in skipped or not self._made[form]["timed"]:
+            if not self._made[form]["timed"]:
+                skipped.setdefault(form, "TensorFlow sees no GPU; it served to compare with")
+            if form in skipped:
                 del turns[form]
         self._time_in_turn(images, rounds, skipped, turns, progress)
         return {
@@ -260,11 +262,10 @@ class _Sides:
     def _first(self, form: str, images: Path) -> tuple[Turns, np.ndarray]:
         path = self._folder / "output.npy"
         answer = self._ready(form).ask("first", form=form, images=str(images), to=str(path))
-        made = self._made[form]
         turns = Turns(
-            made["runtime"],
+            answer["runtime"],
             first_seconds=answer["seconds"],
-            multiplications=made["multiplications"],
+            multiplications=self._made[form]["multiplications"],
         )
         return turns, np.load(path, allow_pickle=False)
 

@@ -6,8 +6,6 @@ import functools
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from zoo import registry
 from zoo.benchmarks.backend_forms import (
     torch_device,
@@ -75,9 +73,8 @@ def _timm(compiles: bool, setting: Setting) -> Runnable:
             return torch.nn.functional.cross_entropy(logits_of(images).float(), labels)
     else:
         step, function = torch_inference_step, lambda images, labels: logits_of(images)
-    try_on = Batch(np.zeros((2, *spec.image_shape), np.float32), np.zeros(2, np.int32))
-    put = _channels_first(torch_put(place))
-    return torch_runnable(function, step, compiles, "timm", try_on, put, place)
+    put, runtime = _channels_first(torch_put(place)), version("timm", version("torch"))
+    return torch_runnable(function, step, compiles, runtime, put, place)
 
 
 def _training_step(optimizer, function: Callable, images, labels):

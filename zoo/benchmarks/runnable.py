@@ -27,10 +27,11 @@ class Runnable:
     Attributes:
         put: a batch -> the same on the device.
         step: takes that, and returns when all is computed: logits, or a training step's loss.
-        runtime: the library, and how: "torch 2.13.0, compiled".
+        runtime: the library: "torch 2.13.0".
         fetch: what `step` returned -> NumPy.
         multiplications: of one image, where it is not the network's own; None where it is, or
             is not known.
+        how: what is known of that after the first step alone: "compiled", or "eager".
         timed: False where it only serves to compare with.
     """
 
@@ -39,6 +40,7 @@ class Runnable:
     runtime: str
     fetch: Callable[[object], np.ndarray] = np.asarray
     multiplications: int | None = None
+    how: Callable[[], str] | None = None
     timed: bool = True
 
 

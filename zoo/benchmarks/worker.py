@@ -9,7 +9,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import queue
 import sys
+import threading
 import time
 import traceback
 from pathlib import Path
@@ -54,8 +56,7 @@ class Worker:
 
     def prepare(self, form: str) -> dict:
         made = self._forms[form] = _make(form, self.setting, self.folder)
-        told = ("runtime", "multiplications", "timed")
-        return {name: getattr(made, name) for name in told}
+        return {"multiplications": made.multiplications, "timed": made.timed}
 
     def first(self, form: str, images: str, to: str) -> dict:
         """The first step on a batch, with what is compiled then; its result goes to a file."""
@@ -64,7 +65,8 @@ class Worker:
         result = made.step(batch)
         seconds = time.perf_counter() - start
         np.save(to, np.asarray(made.fetch(result), np.float32))
-        return {"seconds": seconds}
+        runtime = ", ".join([made.runtime, *([made.how()] if made.how else [])])
+        return {"seconds": seconds, "runtime": runtime}
 
     def time(self, form: str, images: str, seconds: float) -> dict:
         """Seconds a step takes, and processor seconds, the mean over as many as fit in; after one
@@ -122,14 +124,23 @@ def _main(_name: str, folder: str, setting: str) -> None:
     worker = Worker(Setting(**json.loads(setting)), Path(folder))
     if worker.setting.device == "cpu":
         _keep_to(worker.setting.threads)
-    for line in sys.stdin:
-        job = json.loads(line)
+    jobs: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
+    while True:
+        job = json.loads(jobs.get())
         try:
             answer = getattr(worker, job.pop("do"))(**job)
         except Exception as error:
             traceback.print_exc()
             answer = {"error": _in_a_line(error)}
         print(json.dumps(answer), file=answers, flush=True)
+
+
+def _listen(jobs: queue.SimpleQueue[str]) -> None:
+    """Ends the process, whatever it is at, when the one that asks is gone."""
+    for line in sys.stdin:
+        jobs.put(line)
+    os._exit(0)
 
 
 def _in_a_line(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -61,7 +62,8 @@ class WorkerProcess:
         return self
 
     def __exit__(self, *error) -> None:
-        self._process.kill()
+        if not self.has_ended:
+            self._kill()
         self._process.communicate()
 
     @property
@@ -74,7 +76,7 @@ class WorkerProcess:
         Raises:
             WorkerError: it failed, has ended, or took too long.
         """
-        late = threading.Timer(self._timeout, self._process.kill)
+        late = threading.Timer(self._timeout, self._kill)
         late.start()
         try:
             print(json.dumps({"do": what, **details}), file=self._process.stdin, flush=True)
@@ -85,12 +87,20 @@ class WorkerProcess:
             timed_out = not late.is_alive()
             late.cancel()
         if not line:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(10)
+            self._kill()  # What it has left behind, or itself.
             self._process.wait()
             raise WorkerError(self._why_it_ended(timed_out))
         answer = json.loads(line)
         if "error" in answer:
             raise WorkerError(answer["error"])
         return answer
+
+    def _kill(self) -> None:
+        """It, and what it has started, such as PyTorch's compilers."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def _why_it_ended(self, timed_out: bool) -> str:
         if timed_out:

@@ -41,7 +41,9 @@ def bench(
     ] = None,
     batch: Annotated[
         list[str] | None,
-        typer.Option(metavar="N,...", help="Images in a batch.", show_default="1,16"),
+        typer.Option(
+            metavar="N,...", help="Images in a batch; 1,16 by default.", show_default=False
+        ),
     ] = None,
     training: Annotated[
         bool, typer.Option("--training", help="Time steps of gradient descent, not inference.")
@@ -53,7 +55,10 @@ def bench(
     forms: Annotated[bool, typer.Option("--forms", help="Measure every form there is.")] = False,
     form: Annotated[
         list[str] | None,
-        typer.Option(metavar="FORM,...", help="Only these forms: 'native', 'jax folded', ..."),
+        typer.Option(
+            metavar="FORM,...",
+            help="Only these forms, such as 'native,jax folded'; an unknown one names all.",
+        ),
     ] = None,
     backend: Annotated[
         list[str] | None,
