@@ -135,6 +135,8 @@ def test_what_cannot_be_exported(training, tmp_path):
         to_stablehlo(model, dtype="int8")
     with pytest.raises(ArgumentError, match="variables that are not given"):
         program.in_jax()(images, np.zeros(4, np.int32), {})
+    with pytest.raises(ArgumentError, match="no valid StableHLO of cifarnet in bfloat16"):
+        to_stablehlo(zoo.load("cifarnet", weights=None), dtype="bfloat16")
     free = zoo.load("mobilenet_v1_0.25_128", weights=None, input_shape=(None, None, 3))
     with pytest.raises(ArgumentError, match="the model's input size is free"):
         to_stablehlo(free)

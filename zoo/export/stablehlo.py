@@ -79,6 +79,12 @@ def to_stablehlo(
     # For a CPU, but with nothing of a CPU in it: "TPU" would want one.
     compiler_ir = function.experimental_get_compiler_ir(*specs)
     text = _cleaned(compiler_ir(stage="stablehlo", platform_name="CPU"))
+    if "builtin.module" in text:  # which is how MLIR writes what it finds invalid
+        raise ArgumentError(
+            f"TensorFlow makes no valid StableHLO of {model.name} in {images.dtype.name}.",
+            next_step="export it in float32: of local response normalization, for one, TensorFlow "
+            "makes it there alone.",
+        )
     _check(text, inputs, outputs)
     return StableHLO(
         module=_portable(text, model),
