@@ -93,7 +93,8 @@ def _tile_of_outputs(results: Sequence[Result]) -> str:
         return _tile("Outputs differ by", "no number", "some are NaN or infinite")
     more = "of their scale, over all end points"
     if len(largest) > 2:
-        more = f"of their scale; in half of the models {wording.figure(median(largest))} or less"
+        half = f'<span class="n">{wording.figure(median(largest))}</span>'
+        more = f"of their scale; in half of the models {half} or less"
     return _tile("Outputs differ by at most", wording.figure(max(largest)), more)
 
 
