@@ -1,0 +1,1 @@
+"""Predictions for many files, on engines made for that: Apache Beam and Ray Data."""

@@ -1,0 +1,119 @@
+"""A network and what it sees in images, as rows of plain data: what each engine runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from zoo import images as image_tools
+from zoo import registry
+from zoo.errors import ArgumentError, ImageError
+from zoo.images.files import decode_image
+from zoo.loading import load
+from zoo.model import TF1Model, load_model
+
+Given = str | os.PathLike | bytes | tuple[str, bytes]
+
+
+class Classifier:
+    """A network to name what is in images.
+
+    Args:
+        model: a registered name or an address, as `zoo.load` takes it; or the path of a `.keras`
+            file, of zoo's models or of those of `zoo.to_native`.
+        like: for a plain Keras model, which does not say it: the registered network whose
+            preprocessing, and whose labels if there are as many, are the model's.
+        class_names: a name for each output, where that is not ImageNet's.
+        top: how many classes a row has.
+        **load_arguments: of `zoo.load`, for a name: `tf1_ckpt`, `offline`, ...
+
+    Raises:
+        ArgumentError: the model is no classifier of images, or does not say how images are
+            preprocessed for it.
+        As `zoo.load` and `zoo.load_model`.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike,
+        *,
+        like: str | None = None,
+        class_names: Sequence[str] | None = None,
+        top: int = 5,
+        **load_arguments,
+    ) -> None:
+        self._top = top
+        if os.fspath(model).endswith(".keras"):
+            self._model = load_model(model)
+        else:
+            self._model = load(os.fspath(model), class_names=class_names, **load_arguments)
+        self._check()
+        is_own = isinstance(self._model, TF1Model)
+        if is_own and class_names is None:
+            self._preprocess, self._decode = self._model.preprocess, self._model.decode
+            return
+        if like is None and not is_own:
+            raise ArgumentError(
+                "A plain Keras model does not say how images are preprocessed for it.",
+                received=os.fspath(model),
+                next_step='name the network that it was: like="mobilenet_v1_1.0_224".',
+            )
+        spec = self._model.spec if is_own else registry.info(like)
+        size = self._model.input_shape[1:3]
+        self._kind = spec.preprocessing
+        self._size = spec.input_size if None in size else size
+        self._labels = class_names
+        self._label_offset = spec.label_offset
+        self._preprocess, self._decode = self._as_the_network_does, self._by_labels
+
+    def rows(self, images: Sequence[Given]) -> list[dict]:
+        """A row for each image, in their order, of types that JSON has.
+
+        Those that `zoo predict --json` prints: {"image": name, "predictions": [{"index", "synset",
+        "name", "probability"}, ...]}, best first, or {"image": name, "error": why}.
+
+        Args:
+            images: paths; or bytes of image files, alone, so that "image" is None, or as
+                (name, bytes).
+        """
+        rows, inputs = [], []
+        for given in images:
+            name, image = given if isinstance(given, tuple) else (given, given)
+            name = None if isinstance(name, bytes) else os.fspath(name)
+            row = {"image": name}
+            rows.append(row)
+            try:
+                if isinstance(image, bytes):
+                    image = decode_image(image, name or "bytes")
+                inputs.append((row, np.asarray(self._preprocess(image))))
+            except ImageError as error:
+                row["error"] = str(error)
+        if inputs:
+            batch = np.concatenate([pixels for _, pixels in inputs])
+            decoded = self._decode(self._model.predict_on_batch(batch), top=self._top)
+            for (row, _), predictions in zip(inputs, decoded, strict=True):
+                row["predictions"] = [_as_dict(one) for one in predictions]
+        return rows
+
+    def _check(self) -> None:
+        model = self._model
+        if len(model.inputs) != 1 or len(model.input_shape) != 4 or len(model.output_shape) != 2:
+            raise ArgumentError(
+                "This model is no classifier of images.",
+                received=f"inputs of shape {model.input_shape}, outputs of {model.output_shape}",
+                accepted="(batch, height, width, channels), and (batch, classes)",
+            )
+
+    def _as_the_network_does(self, image):
+        return image_tools.preprocess(image, kind=self._kind, size=self._size)
+
+    def _by_labels(self, outputs, top: int):
+        offset = 0 if self._labels is not None else self._label_offset
+        return image_tools.decode(outputs, top=top, label_offset=offset, labels=self._labels)
+
+
+def _as_dict(prediction: image_tools.Prediction) -> dict:
+    index, synset, name, score = prediction
+    return {"index": index, "synset": synset, "name": name, "probability": score}
