@@ -19,7 +19,10 @@ def refuse():
 def die():
     os._exit(7)
 
-processes.answer({"add": add, "refuse": refuse, "die": die})
+def be_killed():
+    os.kill(os.getpid(), 9)
+
+processes.answer({"add": add, "refuse": refuse, "die": die, "be_killed": be_killed})
 """
 
 
@@ -41,6 +44,11 @@ def test_questions_and_answers(process):
         process.ask("die")
     with pytest.raises(WorkerError, match="ended: exit code 7"):
         process.ask("add", one=1, other=2)
+
+
+def test_one_that_is_killed(process):
+    with pytest.raises(WorkerError, match="killed by SIGKILL, as where there is no memory left"):
+        process.ask("be_killed")
 
 
 def test_a_module_that_is_not_there_says_so():

@@ -87,12 +87,14 @@ def test_a_checkpoint(checkpoint):
 
 def test_a_loaded_model_stays_as_it_is(checkpoint):
     model = zoo.load("lenet", tf1_ckpt=checkpoint)  # with dropout
+    model.trainable = False
     before = {name: variable.numpy() for name, variable in model.tf1_variables.items()}
     result = zoo.validate(model)
     assert result.passed, result
     assert stages_of(result)["training steps", TF1_GRAPH].status == "passed"
     for name, variable in model.tf1_variables.items():
         np.testing.assert_array_equal(variable, before[name])
+    assert not model.trainable
 
 
 def test_where_a_model_begins_to_differ(checkpoint):

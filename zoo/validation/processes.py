@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -76,6 +77,9 @@ class Process:
 
     def _last_words(self) -> str:
         code = self._process.wait()
+        if code < 0:
+            hint = ", as where there is no memory left" if -code == signal.SIGKILL else ""
+            return f"killed by {signal.Signals(-code).name}{hint}"
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").splitlines()
         said = [line.strip() for line in lines if line.strip()]

@@ -12,7 +12,7 @@ from zoo import loading, registry
 from zoo.errors import ArgumentError
 from zoo.model import TF1Model
 from zoo.registry import ModelSpec
-from zoo.shim import DeterministicRandomTestTool
+from zoo.shim import DeterministicRandomTestTool, skip_initializers
 from zoo.validation import recipe
 from zoo.validation.equivalence import original_values
 
@@ -27,8 +27,8 @@ class Subject:
 
     Attributes:
         model: as its users have it.
-        trainee: the same with dropout off, which three steps are taken on; the model itself
-            where it was made for this.
+        trainee: the same with dropout off and nothing frozen, which three steps are taken on;
+            the model itself where it was made for this.
         weights: `RULE`, or the checkpoint.
         spec: the registry's row.
         is_drawn: whether the model's values are still those that its initializers drew, by a
@@ -126,12 +126,10 @@ def without_dropout(adapter: type, arguments: dict) -> dict:
 
 
 def _trainee(model: TF1Model) -> TF1Model:
-    """A copy of the model that is free to be trained."""
-    from zoo.shim import skip_initializers
-
+    """A copy of the model that is free to be trained, all of it, frozen or not."""
     config = model.get_config()
-    arguments = model.network.arguments
-    config["network"]["config"].update(without_dropout(type(model.network), arguments))
+    changed = without_dropout(type(model.network), model.network.arguments)
+    config["network"]["config"].update(changed, trainable=True)
     with skip_initializers():
         copy = TF1Model.from_config(config)
     for name, variable in copy.tf1_variables.items():

@@ -148,10 +148,10 @@ class _Validation:
             values = found.fill()
             original.fill(values.__getitem__)
             ours = self._form(found.model, stack)
-            yield from self._variables(ours, original)
+            trainee = ours if found.trainee is found.model else self._form(found.trainee, stack)
+            yield from self._variables(trainee, original)
             yield initial
             yield from self._outputs(ours, original)
-            trainee = ours if found.trainee is found.model else self._form(found.trainee, stack)
             yield from self._training(trainee, original, values)
             yield self._saved(ours)
         yield self._preprocessing()
@@ -257,7 +257,8 @@ class _Validation:
             yield Stage.skipped("training steps", TF1_GRAPH, reason)
             return
         images = recipe.images(self._training_images)
-        labels = observed.labels(len(images), self._subject.spec.num_classes)
+        classes = self._subject.model.output_shape[-1]
+        labels = observed.labels(len(images), classes)
         with _timed("gradients", TF1_GRAPH) as stage:
             found = ours.train(images, labels, self._rate, self._auxiliary)
             reference = original.train(images, labels)
