@@ -58,8 +58,9 @@ ULPS = 3.0
 LEARNING_RATE = 1e-6
 
 # Where the gradient is so steep that at 1e-6 the original does not agree with itself: with images
-# that differ by 1e-7 the losses of inception_v4 are 8.79 and 8.90 after a step.
-LEARNING_RATES = {"inception_v4": 1e-10}
+# that differ by 1e-7 the losses of inception_v4 are 8.79 and 8.90 after a step. At 1e-10 a step
+# takes 0.03 off the loss, and the third loss still differs by 9e-5 in one process.
+LEARNING_RATES = {"inception_v4": 1e-11}
 
 # The same kernels on the same values; threads may add up in another order.
 RELOADED = 1e-6
