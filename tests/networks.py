@@ -7,6 +7,7 @@ import gzip
 import json
 from pathlib import Path
 
+import keras
 import numpy as np
 import recipe
 import tensorflow as tf
@@ -60,6 +61,22 @@ def make(arch: str, image_shape=None, **arguments):
     trace(network, *shape)
     give_weights(network)
     return network
+
+
+def model_of(network, image_shape, name="model"):
+    """A Keras model from images to logits, with the recipe's weights."""
+    images = keras.Input(image_shape, name="images")
+    with skip_initializers():
+        model = keras.Model(images, network(images), name=name)
+    give_weights(network)
+    return model
+
+
+def recorded_model(arch: str, image_shape=None, **arguments):
+    """A recorded network as a Keras model with the recipe's weights."""
+    cls, defaults = adapter(arch)
+    shape = image_shape or recorded_variables(arch)["input_shape"][1:]
+    return model_of(cls(**{**defaults, **arguments}), shape, arch)
 
 
 def samples(array) -> np.ndarray:

@@ -47,14 +47,15 @@ def check(golden, path):
     made, known = facts(golden), facts(read(path))
     differences = {name: difference(made[name], known[name]) for name in made if name in known}
     wrong = {name: value for name, value in differences.items() if value > TOLERANCE}
-    print(f"{path}: {len(differences)} compared, the worst {max(differences.values()):.1e} apart")
+    worst = max(differences.values(), default=0.0)
+    print(f"{path}: {len(differences)} compared, the worst {worst:.1e} apart", flush=True)
     for name, value in wrong.items():
         print(f"  {name}: {value:.1e} apart")
     for side, here, there in (("file", known, made), ("recording", made, known)):
         alone = [name for name in here if name not in there]
         if alone:
             print(f"  only in the {side}: {', '.join(alone)}")
-    return not wrong
+    return bool(differences) and not wrong
 
 
 def facts(golden):

@@ -243,7 +243,7 @@ def main():
                 alike &= golden_files.check(golden, path)
             else:
                 golden_files.write(golden, path)
-                print("wrote", path)
+                print("wrote", path, flush=True)
     return 0 if alike else 1
 
 

@@ -7,12 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import keras
 import networks
 import numpy as np
 import pytest
-
-from zoo.shim import skip_initializers
 
 # One network of each family: the others have the same layers in other numbers, and
 # `pytest tests/native --every-network` takes them too, in about half an hour.
@@ -46,25 +43,10 @@ def pytest_generate_tests(metafunc):
     """`arch` is every network that is to be tested."""
     if "arch" in metafunc.fixturenames:
         every = metafunc.config.getoption("--every-network")
-        archs = networks.registered() if every else FAMILIES
+        elsewhere = getattr(metafunc.module, "TESTED_ELSEWHERE", ())
+        archs = [a for a in (networks.registered() if every else FAMILIES) if a not in elsewhere]
         marked = [pytest.param(a, marks=() if a in SMALL else pytest.mark.slow) for a in archs]
         metafunc.parametrize("arch", marked)
-
-
-def model_of(network, image_shape, name="model"):
-    """A Keras model from images to logits, with the recipe's weights."""
-    images = keras.Input(image_shape, name="images")
-    with skip_initializers():
-        model = keras.Model(images, network(images), name=name)
-    networks.give_weights(network)
-    return model
-
-
-def recorded_model(arch, image_shape=None, **arguments):
-    """A recorded network as a Keras model with the recipe's weights."""
-    cls, defaults = networks.adapter(arch)
-    shape = image_shape or networks.recorded_variables(arch)["input_shape"][1:]
-    return model_of(cls(**{**defaults, **arguments}), shape, arch)
 
 
 @pytest.fixture(autouse=True)
@@ -76,12 +58,12 @@ def memory_given_back():
 
 @pytest.fixture(name="recorded_model")
 def recorded_model_fixture():
-    return recorded_model
+    return networks.recorded_model
 
 
 @pytest.fixture(name="model_of")
 def model_of_fixture():
-    return model_of
+    return networks.model_of
 
 
 class Backend:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import recipe
 import tensorflow as tf
-from steps import gradient_descent
+from steps import GradientDescent
 
 import zoo
 from zoo.errors import ArgumentError
@@ -43,12 +43,12 @@ def test_it_trains_as_the_whole_does(model):
     staged = to_native(model, until="Conv2d_6_pointwise")
     images, labels = recipe.images(SHAPE), np.array([3, 1])
     before = {name: variable.numpy() for name, variable in tf1_variables(model).items()}
-    step = gradient_descent(model)
+    step = GradientDescent(model)
     losses = [step(images, labels) for _ in range(3)]
     after = {name: variable.numpy() for name, variable in tf1_variables(model).items()}
     for name, variable in tf1_variables(model).items():  # of which the rest has some
         variable.assign(before[name])
-    step = gradient_descent(staged)
+    step = GradientDescent(staged)
     # As two TensorFlows agree at this learning rate.
     np.testing.assert_allclose([step(images, labels) for _ in range(3)], losses, rtol=1e-4)
     for name, variable in staged.layers[-1].tf1_variables.items():
