@@ -16,6 +16,7 @@ import pytest
 
 from zoo.benchmarks.results import read_csv
 from zoo.benchmarks.roofline import Ceilings, Roofline
+from zoo.validation import tolerances
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / "tools"
@@ -54,7 +55,7 @@ def test_the_whole_run_on_a_cpu(bundle, tmp_path):
     for module in ("jax", "torch"):
         pytest.importorskip(module)
     forms = ["--forms", "jax program", "torch native"]
-    done = gpu_check(bundle, tmp_path, "--cpu", "--seconds", 100, *forms)
+    done = gpu_check(bundle, tmp_path, "--cpu", "--seconds", 600, *forms)
     assert done.returncode == 0, done.stdout + done.stderr
     (path,) = tmp_path.glob("gpu_check-cpu-*.json")
     facts = json.loads(path.read_text())
@@ -93,7 +94,7 @@ def test_a_wrong_value_is_found_and_what_fails_is_said(bundle, tmp_path):
     (folder / "networks" / "lenet" / "inference-bfloat16-2.stablehlo").unlink()
     out = tmp_path / "out"
     only = ["--forms", "jax program", "--only", "equivalence"]
-    done = gpu_check(folder, out, "--cpu", "--seconds", 60, *only)
+    done = gpu_check(folder, out, "--cpu", "--seconds", 600, *only)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "FAILED: jax program: lenet, logits, float32" in done.stdout
     assert "skipped: jax program: lenet, logits, bfloat16: LookupError: not in the" in done.stdout
@@ -109,12 +110,12 @@ def test_logits_are_compared_by_their_scale():
     from gpu_check.equivalence import compare_logits
 
     recorded = np.arange(20.0).reshape(2, 10)
-    row = compare_logits(recorded, recorded + 0.0019, "float32")
+    row = compare_logits(recorded, recorded + 0.0019, 1e-4)
     assert row == {"difference": 0.0001, "tolerance": 1e-4, "passed": True, "top5": 1.0}
-    row = compare_logits(recorded, recorded[:, ::-1].reshape(2, 1, 1, 10), "bfloat16")
+    row = compare_logits(recorded, recorded[:, ::-1].reshape(2, 1, 1, 10), 0.1)
     assert (row["passed"], row["top5"]) == (False, 0.0)
-    assert not compare_logits(recorded, recorded * np.nan, "bfloat16")["passed"]
-    assert not compare_logits(recorded, recorded[:, :9], "bfloat16")["passed"]
+    assert not compare_logits(recorded, recorded * np.nan, 0.1)["passed"]
+    assert not compare_logits(recorded, recorded[:, :9], 0.1)["passed"]
 
 
 STEPS = {
@@ -130,9 +131,9 @@ STEPS = {
     "losses, norms, averages, failed",
     [
         ([3.0, 2.0, 1.0], [2.0, 1e-7], 0, []),  # a gradient that is zero but for rounding
-        ([3.0, 2.0, 1.001], [2.0, 1e-9], 0, ["losses of three steps"]),
+        ([3.0, 2.0, 1.002], [2.0, 1e-9], 0, ["losses of three steps"]),
         ([3.0, 2.0, 1.0], [2.1, 1e-9], 0, ["norms of gradients"]),
-        ([3.0, 2.0, 1.0], [2.0, 1e-9], 1, ["moving averages"]),
+        ([3.0, 2.0, 1.0], [2.0, 1e-9], 20, ["moving averages"]),
     ],
 )
 def test_training_steps_are_compared(losses, norms, averages, failed):
@@ -140,7 +141,8 @@ def test_training_steps_are_compared(losses, norms, averages, failed):
 
     names = [str(name) for name in STEPS["gradient_names"]]
     answer = {"losses": losses, "gradient_norms": dict(zip(names, norms, strict=True))}
-    rows = compare_steps(STEPS, answer, {"a/BatchNorm/moving_mean": np.arange(100.0) + averages})
+    averages = {"a/BatchNorm/moving_mean": np.arange(100.0) + averages}
+    rows = compare_steps(STEPS, answer, averages, tolerances.of(other_kernels=True))
     assert len(rows) == 3
     assert [row["what"] for row in rows if not row["passed"]] == failed
 

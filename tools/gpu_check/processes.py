@@ -111,9 +111,10 @@ def _environment(form: str, exact: bool, cpu: bool) -> dict[str, str]:
     }
     if cpu:
         found |= {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
-    if exact:
+    if exact and cpu:
+        found["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+    elif exact:
+        flags = os.environ.get("XLA_FLAGS", "")
+        found["XLA_FLAGS"] = f"{flags} --xla_gpu_autotune_level=0".strip()
         found["NVIDIA_TF32_OVERRIDE"] = "0"
-        if not cpu:
-            flags = os.environ.get("XLA_FLAGS", "")
-            found["XLA_FLAGS"] = f"{flags} --xla_gpu_autotune_level=0".strip()
     return found

@@ -17,7 +17,7 @@ from zoo.benchmarks.spread import Spread
 
 # A turn lasts so long, after four calls that are waited for one by one.
 _SECONDS_A_TURN = 0.06
-_MOST_ROUNDS = 9
+_ROUNDS, _ROUNDS_ON_CPU = 9, 3
 # What is late has so many seconds to be ready, and is then given up with its process.
 GRACE = 20
 
@@ -65,6 +65,7 @@ class Throughput:
     ) -> None:
         self.bundle, self.forms, self._say = bundle, forms, say
         self.settings = settings_of(bundle, cpu)
+        self._rounds = _ROUNDS_ON_CPU if cpu else _ROUNDS
         self.ceilings: dict[str, Ceilings] = {}
         self.described: dict[str, dict] = {}
         self._skipped: dict[tuple[Setting, str], str] = {}
@@ -147,7 +148,7 @@ class Throughput:
     def _time(self, workers: dict[str, Worker], deadline: float, save) -> None:
         ready = [key for key in self._in_order() if key in self._ready]
         self._turns = {key: [] for key in ready}
-        for number in range(_MOST_ROUNDS):
+        for number in range(self._rounds):
             for setting, form in ready:
                 if time.monotonic() > deadline:
                     return
