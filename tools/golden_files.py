@@ -84,9 +84,9 @@ def facts(golden):
 
 def difference(made, known):
     """The largest difference in units of the largest known value; of what is no number 0 or 1."""
+    if not isinstance(known, (float, np.ndarray)):
+        return 0.0 if made == known else 1.0
     made, known = np.asarray(made), np.asarray(known)
-    if made.dtype.kind != "f" or known.dtype.kind != "f":
+    if made.shape != known.shape or made.dtype.kind != "f" or not made.size:
         return 0.0 if np.array_equal(made, known) else 1.0
-    if made.shape != known.shape:
-        return 1.0
     return float(np.abs(made - known).max() / (np.abs(known).max() or 1))

@@ -73,6 +73,7 @@ def record_variables(network):
         "arch": network.name,
         "tf_version": tf.__version__,
         "num_classes": network.classes,
+        "default_image_size": network.shape[-2],
         "input_shape": network.shape,
         "arg_scope_defaults": defaults(network.arg_scope),
         "function_defaults": defaults(network.function),

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import networks
 import numpy as np
 import pytest
 
@@ -36,8 +35,8 @@ def test_wrong_arguments(arguments, said):
 
 
 @pytest.mark.parametrize("kind", ["variables", "outputs", "training_steps"])
-def test_a_recording_is_written_whole_and_is_itself(golden_files, kind, tmp_path, capsys):
-    known = golden_files.read(golden_files.path_of(networks.GOLDENS, kind, "mobilenet_v1"))
+def test_a_recording_is_written_whole_and_is_itself(golden_files, goldens, kind, tmp_path, capsys):
+    known = golden_files.read(golden_files.path_of(goldens, kind, "mobilenet_v1"))
     path = golden_files.path_of(tmp_path, kind, "mobilenet_v1")
     golden_files.write(known, path)
     assert golden_files.check(known, path)
@@ -45,8 +44,8 @@ def test_a_recording_is_written_whole_and_is_itself(golden_files, kind, tmp_path
     assert [file.name for file in Path(path).parent.iterdir()] == [Path(path).name]
 
 
-def test_one_number_that_differs_is_named(golden_files, tmp_path, capsys):
-    path = golden_files.path_of(networks.GOLDENS, "training_steps", "mobilenet_v1")
+def test_one_number_that_differs_is_named(golden_files, goldens, capsys):
+    path = golden_files.path_of(goldens, "training_steps", "mobilenet_v1")
     changed = golden_files.read(path)
     changed["average_samples"] = changed["average_samples"].copy()
     changed["average_samples"][3, 7] += 1e-4
@@ -56,8 +55,8 @@ def test_one_number_that_differs_is_named(golden_files, tmp_path, capsys):
     assert str(changed["average_names"][4]) not in said
 
 
-def test_a_variable_of_another_shape_is_named(golden_files, capsys):
-    path = golden_files.path_of(networks.GOLDENS, "variables", "lenet")
+def test_a_variable_of_another_shape_is_named(golden_files, goldens, capsys):
+    path = golden_files.path_of(goldens, "variables", "lenet")
     changed = golden_files.read(path)
     changed["variables"][0][1] = [3, 3, 1, 32]
     assert not golden_files.check(changed, path)
