@@ -140,14 +140,16 @@ def test_gradients_of_every_variable():
         "net/b/weights": np.array([1e-3], np.float32),
     }
     ours = {**reference, "net/a/biases": np.array([-2e-9], np.float32)}
-    assert all(row.passed for row in stages.gradient_rows(ours, reference, 1e-3))
+    rows = stages.gradient_rows(ours, reference, 1e-3)
+    assert all(row.passed for row in rows)
+    assert (rows[-1].name, rows[-1].note) == ("norm of all gradients", "4.472136")  # 20's root
     ours["net/b/weights"] = np.array([2e-3], np.float32)
     rows = stages.gradient_rows(ours, reference, 1e-3)
     assert [row.name for row in rows if not row.passed] == ["net/b/weights"]
     del ours["net/b/weights"]  # is zero there
     ours["net/c/weights"] = np.ones(1, np.float32)
     failed = [row.name for row in stages.gradient_rows(ours, reference, 1e-3) if not row.passed]
-    assert failed == ["net/b/weights", "net/c/weights"]
+    assert failed == ["net/b/weights", "net/c/weights", "norm of all gradients"]
 
 
 BEFORE = {"w": np.array([1.0, 2.0], np.float32), "m/moving_variance": np.ones(2, np.float32)}

@@ -48,7 +48,7 @@ def test_a_network_by_its_name():
     names = [row.name for row in stages["outputs", TF1_GRAPH].rows]
     assert names[:4] == ["names", "conv1", "pool1", "conv2"]
     assert names[-4:] == ["logits", "the model's output", "top 5", "regularization loss"]
-    assert len(stages["gradients", TF1_GRAPH].rows) == 8
+    assert len(stages["gradients", TF1_GRAPH].rows) == 9  # and the norm of all
     steps = [row.name for row in stages["training steps", TF1_GRAPH].rows]
     assert steps[:3] == ["loss of step 0", "loss of step 1", "loss of step 2"]
 

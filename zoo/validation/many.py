@@ -11,7 +11,7 @@ from pathlib import Path
 from zoo import registry
 from zoo.validation import settings
 from zoo.validation.processes import Process, WorkerError
-from zoo.validation.results import TF1_GRAPH, Result, Row, Stage, versions
+from zoo.validation.results import RUNS, TF1_GRAPH, Result, Row, Stage, versions
 
 # What a model takes at the most, with its gradients and both sides of it (vgg_19: 144 million
 # parameters of 4 bytes, ten times).
@@ -115,7 +115,7 @@ class _Worker(threading.Thread):
 def _broken(name: str, error: Exception, arguments: dict) -> Result:
     spec = registry.info(name)
     known = {key: value for key, value in arguments.items() if key in _SETTING}
-    row = Row("it runs", (), None, None, False, " ".join(str(error).split()))
+    row = Row(RUNS, (), None, None, False, " ".join(str(error).split()))
     return Result(
         model=spec.name,
         golden=spec.golden,

@@ -37,6 +37,9 @@ STAGES = (
 )
 PREPROCESSING = STAGES[-1]
 
+# The row of what broke off before there was anything to compare.
+RUNS = "it runs"
+
 # The packages whose versions a result may depend on.
 PACKAGES = ("zoo", "tensorflow", "keras", "tf-slim", "numpy")
 
@@ -203,6 +206,8 @@ class Result:
         rows = sum(len(stage.rows) for stage in done)
         diverging = self.first_divergence
         verdict = "the original" if diverging is None else "not the original"
+        if diverging is not None and diverging["name"] == RUNS:
+            verdict = "does not run so"
         text = (
             f"{self.model}: {verdict}, by {rows} comparisons in {len(done)} stages "
             f"({setting.form}, {setting.mode}, {setting.backend}, {setting.dtype}, "

@@ -213,7 +213,8 @@ def _samples_row(name, value, expected, mean, spread, tolerance: float) -> Row:
 def gradient_rows(
     ours: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray], tolerance: float
 ) -> list[Row]:
-    """The gradient of every variable. One that a side does not have is zero there."""
+    """The gradient of every variable, and the norm of all. One that a side does not have is zero
+    there."""
     largest: dict[str, float] = {}
     for name, gradient in reference.items():
         layer = _layer_of(name)
@@ -226,7 +227,14 @@ def gradient_rows(
     for name in ours.keys() - reference.keys():
         if np.any(ours[name]):
             rows.append(Row(name, ours[name].shape, None, tolerance, False, "is no gradient there"))
+    norm, expected = (_norm_of_all(side.values()) for side in (ours, reference))
+    found = difference(np.float64(norm), np.float64(expected))
+    rows.append(Row.of("norm of all gradients", (), found, tolerances.NORMS, f"{expected:.7g}"))
     return rows
+
+
+def _norm_of_all(gradients: Iterable[np.ndarray]) -> float:
+    return float(np.sqrt(sum(float(np.linalg.norm(gradient)) ** 2 for gradient in gradients)))
 
 
 def _layer_of(name: str) -> str:

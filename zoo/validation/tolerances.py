@@ -32,7 +32,7 @@ REGULARIZATION = 1e-5
 # differ by up to 7e-2; where both sides run the same kernels, by a hundredth of that.
 GRADIENTS = 7e-3
 
-# Norms of gradients between two TensorFlow versions.
+# The norm of a variable's gradient between two TensorFlow versions, and of all gradients together.
 NORMS = 1e-2
 
 # Loss of each of three steps, relative; between two TensorFlows 1e-5, on resnet_v1_50 9e-5.
@@ -80,6 +80,10 @@ _WORST_OF_MANY = 3.0
 # and fuse what TensorFlow does not. A wrong padding is off by 1e-2 and more.
 _OTHER_KERNELS = 10.0
 
+# There more ReLUs flip: of mobilenet_v1_0.25_128, which is narrow, gradients of the first layers
+# differ by 0.1 in XLA. Their norms, which one flip does not change much, have `NORMS`.
+_GRADIENTS_OF_OTHER_KERNELS = 0.2
+
 
 # Of three.
 _A_STEP = 0.3
@@ -121,7 +125,7 @@ def of(
         end_points=END_POINTS * factor,
         initial_values=INITIAL_VALUES,
         regularization=REGULARIZATION,
-        gradients=GRADIENTS * factor,
+        gradients=_GRADIENTS_OF_OTHER_KERNELS if other_kernels else GRADIENTS,
         losses=LOSSES * factor,
         averages=AVERAGES * factor,
         variables=min(VARIABLES * factor, _A_STEP / 2),

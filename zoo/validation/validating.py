@@ -23,6 +23,7 @@ from zoo.validation.original import Original
 from zoo.validation.processes import WorkerError
 from zoo.validation.results import (
     ITSELF,
+    RUNS,
     TENSORFLOW_1,
     TF1_GRAPH,
     Result,
@@ -346,7 +347,7 @@ class _timed:
             return False
         text = str(error).strip().splitlines() or [""]
         self.failure = f"{type(error).__name__}: {text[0][:300]}"
-        self.rows = [Row("it runs", (), None, None, False, self.failure)]
+        self.rows = [Row(RUNS, (), None, None, False, self.failure)]
         return True
 
     def done(self) -> Stage:
