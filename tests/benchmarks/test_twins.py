@@ -1,6 +1,7 @@
 """Expected shapes and counts: TensorFlow 1.15.5's (tests/goldens/variables, registry.yaml)."""
 
 import gzip
+import importlib.util
 import json
 import math
 import os
@@ -13,7 +14,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import pytest
 
 from zoo import registry
-from zoo.benchmarks import twins
+from zoo.benchmarks import peer_forms, twins
 
 VARIABLES = Path(__file__).parents[1] / "goldens" / "variables"
 ADAPTERS = {registry.info(name).adapter for name in registry.list_models()}
@@ -120,6 +121,35 @@ def test_twins_in_timm(name, twin, classes):
     assert twins.timm_twin(registry.info(name)) == expected
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v1_0.25_128", "vgg_16"])
-def test_no_twin_in_timm(name):
-    assert twins.timm_twin(registry.info(name)) is None
+def test_no_twin_in_timm():
+    assert twins.timm_twin(registry.info("mobilenet_v1_0.25_128")) is None
+    assert twins.timm_twin(registry.info("lenet")) is None
+    row = registry.info("resnet_v1_50")
+    assert twins.timm_twin(replace(row, arguments={"output_stride": 8})) is None
+    assert twins.timm_twin(replace(row, adapter=dict)) is None
+
+
+@pytest.mark.slow
+def test_timms_twins_have_kernels_of_the_same_sizes():
+    torch = pytest.importorskip("torch")
+    if importlib.util.find_spec("timm") is None:
+        pytest.skip("timm is not installed")
+    timm = peer_forms._import_timm()
+    specs = map(registry.info, registry.list_models())
+    found = {spec.golden: spec for spec in specs if twins.timm_twin(spec)}
+    for spec in found.values():
+        with torch.device("meta"):  # No memory is taken, and no values are drawn.
+            model = timm.create_model(**twins.timm_twin(spec))
+        recorded = {
+            variable: shape
+            for variable, shape in recorded_shapes(spec.name).items()
+            if "aux" not in variable.lower()
+        }
+        theirs = (tuple(weight.shape) for weight in model.parameters())
+        assert sizes(recorded.values()) == sizes(theirs), spec.name
+    assert set(twins._TIMM_TWINS) == {spec.adapter for spec in found.values()}
+
+
+def sizes(shapes) -> Counter:
+    """Of kernels, however their axes are ordered."""
+    return Counter(math.prod(shape) for shape in shapes if len(shape) > 1)

@@ -52,7 +52,7 @@ def plain_device_name(device: str) -> str:
 
 
 def device_name(device: str) -> str:
-    """ "cpu", or the name of the first GPU, as NVIDIA's driver or TensorFlow has it.
+    """ "cpu", or the plain name of the first GPU, as NVIDIA's driver has it.
 
     Raises:
         UnsupportedEnvironmentError: there is no GPU.

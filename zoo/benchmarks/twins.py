@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from zoo.registry import ModelSpec
@@ -53,14 +53,37 @@ TWINS: Mapping[str, Twin] = {
     ),
 }
 
-# Adapter -> (timm's name of the network, the arguments that make it the same). With others it is
-# another network.
-_TIMM_TWINS = {
-    "zoo.adapters.mobilenet_v1:MobileNetV1": ("mobilenetv1_100", {"depth_multiplier": 1.0}),
-    "zoo.adapters.resnet_v1:ResNetV1_50": ("resnet50", {}),
-    "zoo.adapters.resnet_v1:ResNetV1_101": ("resnet101", {}),
-    "zoo.adapters.resnet_v1:ResNetV1_152": ("resnet152", {}),
-    "zoo.adapters.inception:InceptionV3": ("inception_v3", {}),
+# Adapter -> timm's name of the network, by the arguments that make it the same; with others it is
+# another network. timm's ResNets stride in the first unit of a block, Slim's in the last.
+_FINE = {"finegrain_classification_mode": True}
+_TIMM_TWINS: Mapping[str, Sequence[tuple[Mapping[str, object], str]]] = {
+    "zoo.adapters.mobilenet_v1:MobileNetV1": [({"depth_multiplier": 1.0}, "mobilenetv1_100")],
+    "zoo.adapters.mobilenet_v2:MobileNetV2": [
+        ({"depth_multiplier": 0.35, **_FINE}, "mobilenetv2_035"),
+        ({"depth_multiplier": 0.5, **_FINE}, "mobilenetv2_050"),
+        ({"depth_multiplier": 0.75, **_FINE}, "mobilenetv2_075"),
+        ({"depth_multiplier": 1.0}, "mobilenetv2_100"),
+        ({"depth_multiplier": 1.4}, "mobilenetv2_140"),
+    ],
+    "zoo.adapters.mobilenet_v3:MobileNetV3Large": [
+        ({"depth_multiplier": 1.0}, "mobilenetv3_large_100")
+    ],
+    "zoo.adapters.mobilenet_v3:MobileNetV3Small": [
+        ({"depth_multiplier": 1.0}, "mobilenetv3_small_100")
+    ],
+    "zoo.adapters.resnet_v1:ResNetV1_50": [({}, "resnet50")],
+    "zoo.adapters.resnet_v1:ResNetV1_101": [({}, "resnet101")],
+    "zoo.adapters.resnet_v1:ResNetV1_152": [({}, "resnet152")],
+    "zoo.adapters.resnet_v2:ResNetV2_50": [({}, "resnetv2_50")],
+    "zoo.adapters.resnet_v2:ResNetV2_101": [({}, "resnetv2_101")],
+    "zoo.adapters.resnet_v2:ResNetV2_152": [({}, "resnetv2_152")],
+    "zoo.adapters.inception:InceptionV3": [({}, "inception_v3")],
+    "zoo.adapters.inception_v4:InceptionV4": [({}, "inception_v4")],
+    "zoo.adapters.inception_resnet_v2:InceptionResnetV2": [({}, "inception_resnet_v2")],
+    "zoo.adapters.vgg:VGG16": [({}, "vgg16")],
+    "zoo.adapters.vgg:VGG19": [({}, "vgg19")],
+    "zoo.adapters.nasnet:NASNetLarge": [({}, "nasnetalarge")],
+    "zoo.adapters.pnasnet:PNASNetLarge": [({}, "pnasnet5large")],
 }
 
 
@@ -91,8 +114,8 @@ def make_twin(spec: ModelSpec, twin: Twin):
 
 def timm_twin(spec: ModelSpec) -> dict | None:
     """`timm.create_model`'s arguments for the twin of a registered model; None without one."""
-    adapter = spec.adapter if isinstance(spec.adapter, str) else None
-    twin, arguments = _TIMM_TWINS.get(adapter, (None, {}))
-    if twin is None or dict(spec.arguments) != arguments:
-        return None
-    return {"model_name": twin, "num_classes": spec.num_classes}
+    known = _TIMM_TWINS.get(spec.adapter, ()) if isinstance(spec.adapter, str) else ()
+    for arguments, name in known:
+        if dict(spec.arguments) == arguments:
+            return {"model_name": name, "num_classes": spec.num_classes}
+    return None
