@@ -6,7 +6,7 @@ own: `.tf1/` in the checkout, made once. A Python 3.7 to make it with is looked 
     ZOO_TF1_PYTHON     which is taken as it is if it has TensorFlow 1.15.5 already
     python3.7          on the PATH, and this Python itself
     pyenv              $PYENV_ROOT (~/.pyenv if not set), any 3.7
-    uv, then conda     which fetch one if they have none
+    uv, then conda     which fetch one if they have none and can
 
 An environment that was left half-made is gone on with. Only the standard library is used, so that
 any Python runs this.
@@ -115,8 +115,9 @@ def base_python(folder, say):
             refused.append(str(error))
     raise NoEnvironment(
         "TensorFlow 1.15.5 needs Python 3.7, and none is to be had: no python3.7 on the PATH or in "
-        "pyenv, none from uv or conda.\nInstall one (`pyenv install 3.7`, `uv python install 3.7`) "
-        "or let ZOO_TF1_PYTHON name one." + "".join(f"\n  Not usable: {line}" for line in refused)
+        "pyenv, none from uv or conda.\n"
+        "Install one (`pyenv install 3.7`, `conda create -n python37 python=3.7`) or let "
+        "ZOO_TF1_PYTHON name one." + "".join(f"\n  Not usable: {line}" for line in refused)
     )
 
 
@@ -131,10 +132,14 @@ def installed(folder, say):
 def from_uv(folder, say):
     if not shutil.which("uv"):
         return []
-    say("Asking uv for a Python 3.7.")
-    run(["uv", "python", "install", "3.7"])
     # Without the option uv may name the virtual environment that it is called in.
-    return [run(["uv", "python", "find", "--system", "3.7"]).strip()]
+    find = ["uv", "python", "find", "--system", "3.7"]
+    try:
+        return [run(find).strip()]
+    except NoEnvironment:
+        say("Asking uv for a Python 3.7.")
+        run(["uv", "python", "install", "3.7"])  # uv of 2026 has none that old any more
+        return [run(find).strip()]
 
 
 def from_conda(folder, say):

@@ -88,6 +88,27 @@ def test_made_once(machine, place):
         assert machine.done == MADE
 
 
+@pytest.mark.parametrize(
+    "tool, script",
+    [
+        (
+            "uv",
+            'case "$2" in find) test -e {found} && echo {path} ;; install) touch {found} ;; esac',
+        ),
+        ("conda", 'mkdir -p "$5/bin" && cp {path} "$5/bin/python" && touch "$5/bin/venv"'),
+    ],
+)
+def test_fetched(machine, tool, script):
+    path = machine.put(machine.folder / "elsewhere" / "python", "venv")
+    command = machine.folder / "path" / tool
+    command.parent.mkdir()
+    found = machine.folder / "found"
+    command.write_text("#!/bin/sh\n" + script.format(path=path, found=found) + "\n")
+    command.chmod(0o755)
+    assert machine.python() == str(machine.environment / "bin" / "python")
+    assert machine.done == MADE
+
+
 def test_a_half_made_one_is_gone_on_with(machine):
     machine.put(machine.folder / "path" / "python3.7", "venv")
     machine.index.unlink()
