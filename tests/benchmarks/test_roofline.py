@@ -81,7 +81,7 @@ def test_the_matrix_is_noise():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("jacks",), "Nearest:  jax"),
+        (("jx",), "Nearest:  jax"),
         (("numpy", "bfloat16"), "Accepted: float32, float16"),
         (("jax", "float64"), "Accepted: float32, bfloat16, float16"),
     ],

@@ -154,7 +154,7 @@ class Native(_Torch):
             logits = model(images, training=True).flatten(1)
             loss = torch.nn.functional.cross_entropy(logits, labels) + sum(model.losses)
             loss.backward()
-            losses.append(float(loss))
+            losses.append(float(loss.detach()))
             if number == 0:
                 norms = {names[id(v)]: float(v.value.grad.norm()) for v in trained}
                 averages = {
