@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from conftest import SMALL
 
-beam = pytest.importorskip("apache_beam", reason="Apache Beam is not installed: zoo[beam]")
+beam = pytest.importorskip("apache_beam", reason="Apache Beam is not installed: extra beam")
 
 
 @pytest.mark.slow

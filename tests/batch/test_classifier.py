@@ -58,8 +58,10 @@ def _saved(model, path):
     return path
 
 
-def test_a_network_without_classes(tmp_path):
+def test_networks_of_no_classes_or_of_unnamed_ones(tmp_path):
     images = keras.Input((8, 8, 3))
     keras.Model(images, keras.layers.Conv2D(2, 3)(images)).save(tmp_path / "maps.keras")
     with pytest.raises(ArgumentError, match="no classifier of images"):
         Classifier(tmp_path / "maps.keras", like=SMALL)
+    with pytest.raises(ArgumentError, match="10 classes, but ImageNet has 1000 labels"):
+        Classifier("lenet", weights=None)

@@ -5,7 +5,7 @@ import os
 import pytest
 from conftest import SMALL
 
-ray = pytest.importorskip("ray", reason="Ray is not installed: zoo[ray]")
+ray = pytest.importorskip("ray", reason="Ray is not installed: extra ray")
 
 
 @pytest.fixture(scope="module")

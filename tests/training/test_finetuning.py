@@ -266,7 +266,10 @@ def test_after_a_kill_the_same_steps_follow(
     assert state["step"] == killed_after
     resumed = run(form(kind, **arguments), **options)
     assert same(values(whole.model), values(resumed.model))
-    assert whole.history[-1] == resumed.history[-1]
+    # Of the epoch that was gone on with, two means in float32 are joined; all others are the same.
+    for row, of_whole in zip(resumed.history, whole.history, strict=True):
+        assert row == pytest.approx(of_whole, rel=1e-5)
+    assert resumed.history[-1] == whole.history[-1]
     assert whole.best == resumed.best
     last = [zoo.load_model(tmp_path / name / "last.keras") for name in ("whole", "run")]
     assert same(values(last[0]), values(last[1]))

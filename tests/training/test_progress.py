@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from zoo.errors import ArgumentError
-from zoo.training.progress import RunFolder, StopEarly, is_better
+from zoo.training.progress import JoinEpoch, StopEarly, is_better
+from zoo.training.run_folder import RunFolder
 
 
 def variables(value):
@@ -67,6 +68,26 @@ def test_early_stopping_counts_what_was_before():
         callback.on_train_begin()
         callback.on_epoch_end(len(known), {"val_loss": 1.5})
         assert callback.model.stop_training == stops
+
+
+def test_an_epoch_that_is_gone_on_with_has_the_metrics_of_all_its_steps():
+    class Seen(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            batches.append(logs["loss"])
+
+        def on_epoch_end(self, epoch, logs=None):
+            epochs.append(logs["loss"])
+
+    batches, epochs = [], []
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, kernel_initializer="zeros")])
+    model.compile(keras.optimizers.SGD(0.0), "mae")  # each step's loss is its target
+    targets = np.array([[3.0], [5.0], [1.0], [2.0]])
+    join = JoinEpoch({"loss": 10.0}, 2, 4)
+    options = {"batch_size": 1, "shuffle": False, "verbose": 0, "callbacks": [join, Seen()]}
+    model.fit(np.ones((2, 1)), targets[:2], **options)
+    model.fit(np.ones((4, 1)), targets, **options)
+    assert batches == pytest.approx([(20 + 3) / 3, 7.0, 3.0, 4.0, 3.0, 2.75])
+    assert epochs == pytest.approx([7.0, 2.75])
 
 
 def test_lower_losses_and_higher_accuracies_are_better():

@@ -1,6 +1,6 @@
 """An Apache Beam model handler: `RunInference(ZooModelHandler("inception_v3"))`.
 
-Needs `pip install 'zoo[beam]'`.
+Needs `pip install '.[beam]'`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -30,8 +30,8 @@ class Classifier:
         **load_arguments: of `zoo.load`, for a name: `tf1_ckpt`, `offline`, ...
 
     Raises:
-        ArgumentError: the model is no classifier of images, or does not say how images are
-            preprocessed for it.
+        ArgumentError: the model is no classifier of images, does not say how images are
+            preprocessed for it, or has not as many classes as there are names.
         As `zoo.load` and `zoo.load_model`.
     """
 
@@ -50,23 +50,8 @@ class Classifier:
         else:
             self._model = load(os.fspath(model), class_names=class_names, **load_arguments)
         self._check()
-        is_own = isinstance(self._model, TF1Model)
-        if is_own and class_names is None:
-            self._preprocess, self._decode = self._model.preprocess, self._model.decode
-            return
-        if like is None and not is_own:
-            raise ArgumentError(
-                "A plain Keras model does not say how images are preprocessed for it.",
-                received=os.fspath(model),
-                next_step='name the network that it was: like="mobilenet_v1_1.0_224".',
-            )
-        spec = self._model.spec if is_own else registry.info(like)
-        size = self._model.input_shape[1:3]
-        self._kind = spec.preprocessing
-        self._size = spec.input_size if None in size else size
-        self._labels = class_names
-        self._label_offset = spec.label_offset
-        self._preprocess, self._decode = self._as_the_network_does, self._by_labels
+        self._preprocess, self._decode = self._own_ways(model, like, class_names)
+        self._decode(np.zeros(self._model.output_shape[1:]), top=1)  # are there as many names?
 
     def rows(self, images: Sequence[Given]) -> list[dict]:
         """A row for each image, in their order, of types that JSON has.
@@ -97,6 +82,26 @@ class Classifier:
                 row["predictions"] = [_as_dict(one) for one in predictions]
         return rows
 
+    def _own_ways(self, model, like: str | None, class_names) -> tuple[Callable, Callable]:
+        """How images are preprocessed for the network, and its outputs decoded."""
+        is_own = isinstance(self._model, TF1Model)
+        if is_own and class_names is None:
+            return self._model.preprocess, self._model.decode
+        if like is None and not is_own:
+            raise ArgumentError(
+                "A plain Keras model does not say how images are preprocessed for it.",
+                received=os.fspath(model),
+                next_step='name the network that it was: like="mobilenet_v1_1.0_224".',
+            )
+        spec = self._model.spec if is_own else registry.info(like)
+        size = self._model.input_shape[1:3]
+        size = spec.input_size if None in size else size
+        names = {"label_offset": 0 if class_names else spec.label_offset, "labels": class_names}
+        return (
+            lambda image: image_tools.preprocess(image, kind=spec.preprocessing, size=size),
+            lambda outputs, top: image_tools.decode(outputs, top=top, **names),
+        )
+
     def _check(self) -> None:
         model = self._model
         if len(model.inputs) != 1 or len(model.input_shape) != 4 or len(model.output_shape) != 2:
@@ -105,13 +110,6 @@ class Classifier:
                 received=f"inputs of shape {model.input_shape}, outputs of {model.output_shape}",
                 accepted="(batch, height, width, channels), and (batch, classes)",
             )
-
-    def _as_the_network_does(self, image):
-        return image_tools.preprocess(image, kind=self._kind, size=self._size)
-
-    def _by_labels(self, outputs, top: int):
-        offset = 0 if self._labels is not None else self._label_offset
-        return image_tools.decode(outputs, top=top, label_offset=offset, labels=self._labels)
 
 
 def _as_dict(prediction: image_tools.Prediction) -> dict:

@@ -1,6 +1,6 @@
 """A class for Ray Data: `dataset.map_batches(ZooPredictor, ...)`.
 
-Needs `pip install 'zoo[ray]'`.
+Needs `pip install '.[ray]'`.
 """
 
 from __future__ import annotations

@@ -12,6 +12,34 @@ from zoo.errors import TrainingError
 from zoo.training.run_folder import BEST, RunFolder
 
 
+class JoinEpoch(keras.callbacks.Callback):
+    """Makes the metrics of an epoch that was gone on with those of all its steps, by changing
+    `logs`. It comes first, so that all other callbacks see that.
+
+    Args:
+        part: metrics of its steps that are behind; None where there are none.
+        behind: how many those are.
+        steps_per_epoch: of the stage.
+    """
+
+    def __init__(self, part: dict | None, behind: int, steps_per_epoch: int) -> None:
+        super().__init__()
+        self._part, self._behind, self._steps_per_epoch = part or {}, behind, steps_per_epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._join(logs, batch + 1)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._join(logs, self._steps_per_epoch - self._behind)
+        self._part = {}
+
+    def _join(self, logs: dict, steps: int) -> None:
+        """Steps have as many images each, so means are weighted with their number."""
+        for name, value in self._part.items():
+            both = self._behind * value + steps * float(logs[name])
+            logs[name] = both / (self._behind + steps)
+
+
 class KeepState(keras.callbacks.Callback):
     """Saves the state at the end of each epoch, every so many steps, and when interrupted; and
     stops where the loss is no number, so that no such state is saved.
@@ -41,7 +69,7 @@ class KeepState(keras.callbacks.Callback):
             return  # the end of the epoch saves, with its metrics
         interrupted = self._is_interrupted()
         if interrupted or (self._every and self._step % self._every == 0):
-            self._save()
+            self._save(part={name: float(value) for name, value in (logs or {}).items()})
         if interrupted:
             raise KeyboardInterrupt
 
@@ -52,7 +80,8 @@ class KeepState(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         row = {name.replace("Logits_acc", "acc"): float(v) for name, v in (logs or {}).items()}
         row = {"stage": self._stage, "epoch": epoch + 1, **row}
-        self._save(history=[*self._folder.history, row], stopped=bool(self.model.stop_training))
+        history, stopped = [*self._folder.history, row], bool(self.model.stop_training)
+        self._save(part=None, history=history, stopped=stopped)
 
     def _is_interrupted(self) -> bool:
         """Whether any worker's user asks to stop: then all do, after the same step."""

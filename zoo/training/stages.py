@@ -12,7 +12,7 @@ import tensorflow as tf
 from zoo.errors import ArgumentError, TrainingError
 from zoo.training import distributed
 from zoo.training.optimizers import RMSProp
-from zoo.training.progress import KeepBest, KeepState, StopEarly, state_of
+from zoo.training.progress import JoinEpoch, KeepBest, KeepState, StopEarly, state_of
 from zoo.training.run_folder import LAST
 from zoo.training.schedules import learning_rate as scheduled
 from zoo.training.trainees import AUXILIARY, LOGITS, gives_probabilities
@@ -202,7 +202,8 @@ class Training:
         name = f"{LOGITS}_accuracy" if self._pipeline.auxiliary else "accuracy"
         per_epoch = self._pipeline.steps_per_epoch
         patience = self._settings["patience"]
-        callbacks = []
+        behind = step % per_epoch
+        callbacks = [JoinEpoch(self._run["part"] if behind else None, behind, per_epoch)]
         if patience is not None:
             past = [row for row in self._run.history if row["stage"] == stage]
             callbacks.append(StopEarly(past, monitor=prefix + "loss", patience=patience))
