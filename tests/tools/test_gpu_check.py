@@ -41,10 +41,14 @@ def bundle(tmp_path_factory):
     return path
 
 
-def gpu_check(*arguments, **environment):
+def gpu_check(*arguments):
     return subprocess.run(
         ["bash", str(TOOLS / "gpu_check.sh"), *map(str, arguments)],
-        env={**os.environ, "PYTHON": sys.executable, **environment},
+        env={
+            **os.environ,
+            "PYTHON": sys.executable,
+            "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # Compiles twice as fast.
+        },
         capture_output=True,
         text=True,
     )
@@ -75,7 +79,8 @@ def test_the_whole_run_on_a_cpu(bundle, tmp_path):
         for dtype in ("tf32", "bfloat16")
     }
     for row in speeds:
-        assert row["rounds"] > 0 and row["samples_per_sec"] > 0 and 0 < row["of_roofline"] < 1
+        # What fits a cache is faster than memory's ceiling allows.
+        assert row["rounds"] > 0 and row["samples_per_sec"] > 0 and row["of_roofline"] > 0
     (table,) = tmp_path.glob("gpu_throughput-cpu-tf32-nhwc-jax*-torch*-keras*.csv")
     assert [row["model"] for row in read_csv(table)] == ["lenet"] * 4
     assert len(list(tmp_path.glob("*.csv"))) == 4
