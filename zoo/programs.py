@@ -68,7 +68,7 @@ class StableHLO:
 
     def write(self, file: str | os.PathLike) -> list[Path]:
         """Writes the module, and beside it FILE.json, the manifest; gives the paths of the two."""
-        from zoo.checkpoints.writing import replacing
+        from zoo.atomic import replacing
 
         file = Path(file)
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from zoo.atomic import replacing
 from zoo.checkpoints import tensors
 from zoo.checkpoints.bundle import Entry, encode_entry, encode_header
 from zoo.checkpoints.crc32c import crc32c, mask
@@ -97,27 +96,6 @@ def _array(name: str, value: object) -> np.ndarray:
             accepted="numbers",
         )
     return array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
-
-
-@contextlib.contextmanager
-def replacing(*paths: str) -> Iterator[list[str]]:
-    """Temporary names beside the paths, which take the paths' places once all are complete."""
-    temporary: list[str] = []
-    try:
-        for path in paths:
-            folder, name = os.path.split(path)
-            handle, made = tempfile.mkstemp(prefix=f".{name}.", dir=folder or ".")
-            os.close(handle)
-            temporary.append(made)
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        for made, path in zip(temporary, paths, strict=True):
-            os.chmod(made, 0o666 & ~umask)
-            os.replace(made, path)
-    finally:
-        for made in temporary:
-            Path(made).unlink(missing_ok=True)
 
 
 def _write_v2(prefix: str, arrays: Mapping[str, object]) -> None:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tensorflow.python.framework import convert_to_constants
 from tensorflow.python.util import deprecation
 
-from zoo.checkpoints.writing import replacing
+from zoo.atomic import replacing
 from zoo.errors import ArgumentError, UnsupportedEnvironmentError
 from zoo.export.saved_model import inference, input_spec
 

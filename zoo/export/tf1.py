@@ -15,7 +15,7 @@ from tensorflow.python.framework import meta_graph as meta_graphs
 from tensorflow.python.util import deprecation, nest
 
 from zoo import checkpoints
-from zoo.checkpoints.writing import replacing
+from zoo.atomic import replacing
 from zoo.errors import ArgumentError
 from zoo.shim import tf1_variables
 from zoo.shim.network import TF1Layer

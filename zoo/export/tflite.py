@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from zoo.checkpoints.writing import replacing
+from zoo.atomic import replacing
 from zoo.errors import ArgumentError
 from zoo.export.saved_model import write_archive
 

@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 
+from zoo.atomic import replacing
 from zoo.benchmarks.results import write_csv
-from zoo.checkpoints.writing import replacing
 from zoo.errors import ArgumentError
 
 # What a stage compares with.

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 
-from zoo.checkpoints.writing import replacing
+from zoo.atomic import replacing
 from zoo.validation.page import sections, wording
 from zoo.validation.page.overview import closeness, models
 from zoo.validation.page.summary import differing, headline, summary
