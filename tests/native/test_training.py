@@ -11,6 +11,7 @@ from steps import GradientDescent, as_tf1_moves, recorded_names
 
 from zoo.native import to_native
 from zoo.shim import tf1_variables
+from zoo.validation.tolerances import LEARNING_RATES
 
 NO_DROPOUT = {"dropout_keep_prob": 1.0}
 WITHOUT = {"dense_dropout_keep_prob": 1.0, "drop_path_keep_prob": 1.0, "use_aux_head": 0}
@@ -46,10 +47,14 @@ CASES = {
     "vgg": (FULL, NO_DROPOUT),
 }
 
-# The gradient of this network is so steep (at 1e-8 a step still takes 0.5 off the loss) that at
-# 1e-6 the TF1 code does not agree with itself: images that differ by 1e-7 have losses of 8.79 and
-# 8.90 after a step.
-RATES = {"inception_v4": 1e-10}
+# At the small image above this one is as steep as those of which LEARNING_RATES tells.
+RATES = {**LEARNING_RATES, "nasnet_large": 1e-9}
+# TF 1.15.5 and TF 2.21 themselves differ by 1e-5, on resnet_v1_50 by 9e-5. The TF1 code of
+# resnet_v1_200 differs from itself, with images that differ by 1e-7, by 1.3e-4 to 1.8e-4.
+LOSSES = {"resnet_v1_200": 3e-4}
+# The same of the averages, in parts of the move and of the value: the TF1 code differs from itself
+# by 3e-5 of the value on resnet_v1_152, by 1.6e-4 on resnet_v1_200; a move is 3e-3 of the value.
+AVERAGES = {"resnet_v1_152": (3e-2, 1e-4), "resnet_v1_200": (1e-1, 3e-4)}
 
 # tests/validation/test_training_steps.py holds both forms of these against TensorFlow 1.15.5.
 TESTED_ELSEWHERE = recorded_names()
@@ -76,12 +81,12 @@ def test_three_steps(arch, recorded_model):
     for _ in range(2):
         losses.append(step(images, labels))
         native_losses.append(native_step(images, labels))
-    # TF 1.15.5 and TF 2.21 themselves differ by 1e-5, on resnet_v1_50 by 9e-5.
-    np.testing.assert_allclose(native_losses, losses, rtol=1e-4)
+    np.testing.assert_allclose(native_losses, losses, rtol=LOSSES.get(arch, 1e-4))
+    of_move, of_value = AVERAGES.get(arch, (1e-2, 4e-5))
     for name in (name for name in after if name.endswith(("moving_mean", "moving_variance"))):
         moved = after[name] - before[name]
         got = native_after[name] - before[name]
         assert np.abs(moved).max() > 0, name
         # Of the move, not of the value: an average that stays where it is must fail.
-        assert networks.relative_difference(got, moved) < 1e-2, name
-        assert networks.relative_difference(native_after[name], after[name]) < 4e-5, name
+        assert networks.relative_difference(got, moved) < of_move, name
+        assert networks.relative_difference(native_after[name], after[name]) < of_value, name
