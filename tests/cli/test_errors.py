@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from interrupts import heed_interrupts
 
 from zoo import errors as zoo_errors
 from zoo import registry
@@ -113,11 +114,6 @@ def test_next_steps_are_the_commands(python, command):
 def test_interrupted(failing):
     result = failing(KeyboardInterrupt())
     assert (result.exit_code, result.stderr) == (130, "zoo: interrupted\n")
-
-
-def heed_interrupts():
-    # A test run in the background of a shell ignores them, and its children with it.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_control_c_ends_a_slow_command_without_a_traceback():

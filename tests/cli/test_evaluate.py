@@ -13,6 +13,7 @@ import time
 import numpy as np
 import pytest
 import recipe
+from interrupts import heed_interrupts
 from PIL import Image
 
 from zoo.cli import errors
@@ -183,7 +184,7 @@ def test_ctrl_c_says_how_to_go_on_and_it_does(run, photos, small_checkpoint, tmp
     code += "raise SystemExit(zoo.cli.main())"
     command = [sys.executable, "-c", code, *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    program = subprocess.Popen(command, env=os.environ, **pipes)
+    program = subprocess.Popen(command, env=os.environ, preexec_fn=heed_interrupts, **pipes)
     while program.poll() is None and not state.exists():
         time.sleep(0.02)
     program.send_signal(signal.SIGINT)

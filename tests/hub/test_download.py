@@ -15,6 +15,7 @@ import time
 from collections import namedtuple
 
 import pytest
+from interrupts import heed_interrupts
 
 from zoo.errors import DownloadError, HashMismatchError
 from zoo.hub import download as module
@@ -173,11 +174,6 @@ from pathlib import Path
 from zoo.hub.download import download
 download(sys.argv[1], Path(sys.argv[2]))
 """
-
-
-def heed_interrupts():
-    # A test run in the background of a shell ignores them, and its children with it.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])

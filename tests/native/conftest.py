@@ -34,6 +34,19 @@ FAMILIES = (
     "vgg_a",
 )
 SMALL = ("cifarnet", "lenet", "mobilenet_v1_025")
+# These run on JAX and PyTorch too: between them they have every kind of layer and of padding that
+# the others have. `--every-network` runs all there.
+ON_EVERY_BACKEND = (
+    "cifarnet",
+    "i3d",
+    "inception_v2",
+    "inception_v3",
+    "lenet",
+    "mobilenet_v1_025",
+    "mobilenet_v3_small",
+    "nasnet_cifar",
+    "resnet_v2_50",
+)
 
 BACKENDS = ("jax", "torch")
 WORKER = Path(__file__).with_name("backend_worker.py")
@@ -139,3 +152,10 @@ def described(tmp_path):
         return files
 
     return describe
+
+
+@pytest.fixture
+def backends_of(request, backends):
+    """The other backends that a network's native form is to run on."""
+    every = request.config.getoption("--every-network")
+    return lambda arch: backends if every or arch in ON_EVERY_BACKEND else ()

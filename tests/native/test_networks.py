@@ -8,7 +8,7 @@ import recipe
 from zoo.native import to_native
 
 
-def test_logits_on_every_backend(arch, recorded_model, backends, described, tmp_path):
+def test_logits_on_every_backend(arch, recorded_model, backends_of, described, tmp_path):
     """As it trains and folded, in one test: making the model takes as long as the rest."""
     model = recorded_model(arch)
     native = to_native(model)
@@ -18,7 +18,7 @@ def test_logits_on_every_backend(arch, recorded_model, backends, described, tmp_
     # The goldens' own bounds: two TensorFlows differ by as much on the same code.
     bound = 3e-5 if arch == "mobilenet_v3_large" else 1e-5
     assert difference(native.predict_on_batch(images), expected) < bound
-    for backend in backends:
+    for backend in backends_of(arch):
         result = backend.run(tmp_path, shape, **described(native))
         # Other kernels sum in another order; a wrong padding is off by 1e-2 and more.
         assert difference(result, expected) < 1e-4, backend.name
