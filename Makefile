@@ -7,9 +7,9 @@ BIN := .venv/bin
 demo: .venv/installed
 	$(BIN)/python examples/demo.py
 
-# In as many processes as there are cores, up to four: each takes up to 4 GB.
+# In as many processes as there are cores, up to four: each takes up to 4 GB, and has one core.
 test: lint .venv/peers
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+	TF_NUM_INTRAOP_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -34,8 +34,8 @@ FAMILIES = (
     "vgg_a",
 )
 SMALL = ("cifarnet", "lenet", "mobilenet_v1_025")
-# These run on JAX and PyTorch too: between them they have every kind of layer and of padding that
-# the others have. `--every-network` runs all there.
+# These run on JAX and PyTorch too: between them they have the layers, kernels' shapes and paddings
+# of the others, in other sizes. `--every-network` runs all there.
 ON_EVERY_BACKEND = (
     "cifarnet",
     "i3d",
@@ -46,6 +46,7 @@ ON_EVERY_BACKEND = (
     "mobilenet_v3_small",
     "nasnet_cifar",
     "resnet_v2_50",
+    "s3dg",
 )
 
 BACKENDS = ("jax", "torch")
