@@ -6,8 +6,8 @@ import json
 import pytest
 
 from zoo.errors import ArgumentError, UnsupportedEnvironmentError
+from zoo.processes import WorkerError
 from zoo.tpu import compiler, reports
-from zoo.tpu.processes import WorkerError
 from zoo.tpu.requests import Request, combinations
 
 

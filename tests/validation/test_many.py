@@ -2,8 +2,8 @@
 
 import pytest
 
+from zoo.processes import WorkerError
 from zoo.validation import many
-from zoo.validation.processes import WorkerError
 from zoo.validation.results import TF1_GRAPH, Result, Row, Setting, Stage
 
 

@@ -18,7 +18,7 @@ _HOME = {
     "Speeds": "zoo.benchmarks.speeds",
     "Startup": "zoo.benchmarks.startup",
     "TWINS": "zoo.benchmarks.twins",
-    "cores": "zoo.benchmarks.measuring",
+    "cores": "zoo.processes",
     "distinct_models": "zoo.benchmarks.measuring",
     "find_twin": "zoo.benchmarks.twins",
     "measure_load": "zoo.benchmarks.startup",

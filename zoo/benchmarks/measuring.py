@@ -21,8 +21,9 @@ from zoo.benchmarks import counting, results
 from zoo.benchmarks.forms import FORMS, REFERENCE, USUAL, Setting, check_setting, unavailable
 from zoo.benchmarks.roofline import Ceilings, Roofline
 from zoo.benchmarks.speeds import Speeds, Turns
-from zoo.benchmarks.worker_process import WorkerError, WorkerProcess
+from zoo.benchmarks.worker_process import WorkerProcess
 from zoo.errors import ArgumentError
+from zoo.processes import WorkerError, cores
 
 Progress = Callable[[int, int, str], object]
 
@@ -113,11 +114,6 @@ def distinct_models() -> list[str]:
         network = (spec.adapter, arguments, spec.image_shape, spec.num_classes)
         found.setdefault(network, name)
     return list(found.values())
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def _measure(setting, batches, rounds, wanted, timeout, progress: Progress) -> Iterator[Speeds]:

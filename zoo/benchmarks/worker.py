@@ -1,7 +1,7 @@
 """The process in which forms of a network run: asked in lines of JSON, answers in such lines.
 
-`python -m zoo.benchmarks.worker NAME FOLDER SETTING`, started by worker_process.py, where SETTING
-is JSON. Nothing heavy is imported before it is asked for.
+`python -m zoo.benchmarks.worker FOLDER SETTING`, started by worker_process.py, where SETTING is
+JSON. Nothing heavy is imported before it is asked for.
 """
 
 from __future__ import annotations
@@ -9,16 +9,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import queue
 import sys
-import threading
 import time
-import traceback
 from pathlib import Path
 
 import numpy as np
 
-from zoo import registry
+from zoo import processes, registry
 from zoo.benchmarks import memory
 from zoo.benchmarks.forms import FORMS, Setting
 from zoo.benchmarks.runnable import Batch, Runnable
@@ -117,30 +114,12 @@ def _keep_to(threads: int) -> None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 
 
-def _main(_name: str, folder: str, setting: str) -> None:
-    # Libraries print what they like, from C++ too: to the log.
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
+def _main(folder: str, setting: str) -> None:
     worker = Worker(Setting(**json.loads(setting)), Path(folder))
     if worker.setting.device == "cpu":
         _keep_to(worker.setting.threads)
-    jobs: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
-    while True:
-        job = json.loads(jobs.get())
-        try:
-            answer = getattr(worker, job.pop("do"))(**job)
-        except Exception as error:
-            traceback.print_exc()
-            answer = {"error": _in_a_line(error)}
-        print(json.dumps(answer), file=answers, flush=True)
-
-
-def _listen(jobs: queue.SimpleQueue[str]) -> None:
-    """Ends the process, whatever it is at, when the one that asks is gone."""
-    for line in sys.stdin:
-        jobs.put(line)
-    os._exit(0)
+    asked = ("write", "facts", "ceilings", "prepare", "first", "time")
+    processes.answer({what: getattr(worker, what) for what in asked}, _in_a_line)
 
 
 def _in_a_line(error: Exception) -> str:

@@ -12,9 +12,10 @@ from pathlib import Path
 from zoo import registry
 from zoo.benchmarks.results import read_csv, write_csv
 from zoo.errors import ArgumentError
+from zoo.processes import WorkerError
 from zoo.tpu import compiler
 from zoo.tpu.chips import chip
-from zoo.tpu.processes import Limits, WorkerError, work
+from zoo.tpu.processes import Limits, work
 from zoo.tpu.requests import Request, versions
 
 COMPILED, RUN = "compiled", "run"

@@ -1,17 +1,16 @@
 """The process in which one program is exported, compiled or run: `python -m zoo.tpu.worker`.
 
-VERB REQUEST PROGRAM ANSWER: what to do, the request as JSON, the file of the exported program, and
-the file for the answer, JSON too. Started by processes.py, and in a process of its own since a
-compiler may take all memory, or forever, or die.
+Asked by processes.py, and a process of its own since a compiler may take all memory, or forever,
+or die.
 """
 
 from __future__ import annotations
 
-import json
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+from zoo import processes
 from zoo.errors import UnsupportedEnvironmentError
 from zoo.tpu import compiler, estimates
 from zoo.tpu.chips import chip
@@ -155,18 +154,19 @@ def _step(request: Request, file: Path):
     return steps.native_step(file, request.batch, training=request.step == "training")
 
 
+def _answering(work: Callable[[Request, Path], dict]) -> Callable[..., dict]:
+    """Of a request as plain data, and the path of the program's file."""
+
+    def answer(request: dict, file: str) -> dict:
+        try:
+            return work(Request(**request), Path(file))
+        except UnsupportedEnvironmentError as error:
+            return {"missing": str(error)}
+
+    return answer
+
+
 VERBS = {"export": export, "compile": compile_only, "find": find, "run": run}
 
-
-def main(verb: str, request: str, file: str, answer: str) -> None:
-    from zoo.errors import ZooError
-
-    try:
-        found = VERBS[verb](Request(**json.loads(request)), Path(file))
-    except ZooError as error:
-        found = {"error": str(error), "environment": isinstance(error, UnsupportedEnvironmentError)}
-    Path(answer).write_text(json.dumps(found))
-
-
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    processes.answer({verb: _answering(work) for verb, work in VERBS.items()})

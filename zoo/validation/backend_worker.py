@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo.validation import processes
+from zoo import processes
 from zoo.validation.observed import STEPS
 
 # Drawing random values costs JAX a compilation for each shape, and they are replaced anyway.

@@ -11,9 +11,9 @@ import numpy as np
 
 from zoo.errors import ArgumentError
 from zoo.model import TF1Model
+from zoo.processes import Process
 from zoo.validation.forms import Native
 from zoo.validation.observed import Inference, Training, Variable
-from zoo.validation.processes import Process
 
 
 class Elsewhere:
@@ -87,7 +87,9 @@ def elsewhere(model: TF1Model, backend: str, mode: str, device: str) -> Iterator
     native = Native.of(model)
     with (
         tempfile.TemporaryDirectory(prefix="zoo-validate-") as made,
-        Process("zoo.validation.backend_worker", _environment(backend, device)) as process,
+        Process(
+            "zoo.validation.backend_worker", environment=_environment(backend, device)
+        ) as process,
     ):
         folder = Path(made)
         (folder / "config.json").write_text(native.model.to_json(), "utf-8")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from zoo import registry
+from zoo.processes import Process, WorkerError, cores
 from zoo.validation import settings
-from zoo.validation.processes import Process, WorkerError
 from zoo.validation.results import RUNS, TF1_GRAPH, Result, Row, Stage, versions
 
 # What a model takes at the most, with its gradients and both sides of it (vgg_19: 144 million
@@ -53,12 +52,7 @@ def validate_many(names: Sequence[str], jobs: int | None = None, **arguments) ->
 
 def default_jobs() -> int:
     """As many as there are cores, and room for in memory."""
-    return max(1, min(_cores(), _free_memory() // _BYTES_A_JOB))
-
-
-def _cores() -> int:
-    found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return found or 1
+    return max(1, min(cores(), _free_memory() // _BYTES_A_JOB))
 
 
 class _Worker(threading.Thread):
@@ -68,7 +62,7 @@ class _Worker(threading.Thread):
         super().__init__(daemon=True)
         self._todo, self._done, self._arguments = todo, done, arguments
         # Processes that each think they have all cores wait for one another's threads.
-        self._environment = {"TF_NUM_INTRAOP_THREADS": str(max(1, _cores() // jobs))}
+        self._environment = {"TF_NUM_INTRAOP_THREADS": str(max(1, cores() // jobs))}
         self._process: Process | None = None
         self._stopped = threading.Event()
         self._starting = threading.Lock()
@@ -95,7 +89,9 @@ class _Worker(threading.Thread):
                 if self._stopped.is_set():
                     raise WorkerError("stopped")
                 if self._process is None:
-                    self._process = Process("zoo.validation.model_worker", self._environment)
+                    self._process = Process(
+                        "zoo.validation.model_worker", environment=self._environment
+                    )
                 process = self._process
             result = Result.from_dict(process.ask("validate", name=name, arguments=self._arguments))
             if process.resident() > _BYTES_KEPT:

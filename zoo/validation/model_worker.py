@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 
-from zoo.validation import processes
+from zoo import processes
 
 
 def validate(name: str, arguments: dict) -> dict:

@@ -16,11 +16,11 @@ import tensorflow as tf
 from zoo import images as image_tools
 from zoo.errors import ArgumentError
 from zoo.model import TF1Model
+from zoo.processes import WorkerError
 from zoo.validation import observed, recipe, recorded, settings, stages, tolerances
 from zoo.validation.backends import elsewhere
 from zoo.validation.forms import Form, Native, Shim
 from zoo.validation.original import Original
-from zoo.validation.processes import WorkerError
 from zoo.validation.results import (
     ITSELF,
     RUNS,
