@@ -10,21 +10,16 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def replacing(*paths: str) -> Iterator[list[str]]:
-    """Temporary names beside the paths, which take the paths' places once all are complete."""
-    temporary: list[str] = []
-    try:
-        for path in paths:
-            folder, name = os.path.split(path)
-            handle, made = tempfile.mkstemp(prefix=f".{name}.", dir=folder or ".")
-            os.close(handle)
-            temporary.append(made)
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        for made, path in zip(temporary, paths, strict=True):
-            os.chmod(made, 0o666 & ~umask)
-            os.replace(made, path)
-    finally:
-        for made in temporary:
-            Path(made).unlink(missing_ok=True)
+def replacing(*paths: str | os.PathLike) -> Iterator[list[Path]]:
+    """Paths of the same names in a new folder beside the files, which are all in one folder.
+
+    What is written there takes the files' places, in their order, once all are complete. A process
+    that is killed before leaves the new folder, .NAME.SOMETHING.
+    """
+    files = [Path(path) for path in paths]
+    beside, name = files[0].parent, files[0].name
+    with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=beside) as folder:
+        made = [Path(folder, file.name) for file in files]
+        yield made
+        for one, file in zip(made, files, strict=True):
+            os.replace(one, file)

@@ -73,9 +73,9 @@ class StableHLO:
         file = Path(file)
         file.parent.mkdir(parents=True, exist_ok=True)
         manifest = file.with_name(f"{file.name}.json")
-        with replacing(os.fspath(manifest), os.fspath(file)) as (described, module):
-            Path(described).write_text(json.dumps(self.manifest(), indent=1) + "\n")
-            Path(module).write_bytes(self.module)
+        with replacing(manifest, file) as (described, module):
+            described.write_text(json.dumps(self.manifest(), indent=1) + "\n")
+            module.write_bytes(self.module)
         return [file, manifest]
 
     @classmethod

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
+from zoo.atomic import replacing
 from zoo.benchmarks.forms import Setting, unavailable, version_of
 from zoo.errors import ArgumentError, UnsupportedEnvironmentError
 
@@ -132,17 +133,11 @@ def write_csv(path: str | os.PathLike, rows: Iterable[Mapping[str, object]]) -> 
     if not rows:
         raise ArgumentError("There is nothing to write: no rows.")
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
+    with replacing(path) as (temporary,), temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return Path(path)
 
 
 def read_csv(path: str | os.PathLike) -> Sequence[dict[str, object]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
@@ -104,7 +103,7 @@ def _write_v2(prefix: str, arrays: Mapping[str, object]) -> None:
     paths = f"{prefix}.data-00000-of-00001", f"{prefix}.index"
     with replacing(*paths) as (data_path, index_path):
         offset = 0
-        with Path(data_path).open("wb") as data:
+        with data_path.open("wb") as data:
             for key, name in sorted((name.encode(), name) for name in arrays):
                 array = _array(name, arrays[name])
                 octets = array.reshape(-1).view(np.uint8)
@@ -121,7 +120,7 @@ def _write_v2(prefix: str, arrays: Mapping[str, object]) -> None:
                     )
                 )
                 offset += octets.size
-        with Path(index_path).open("wb") as index:
+        with index_path.open("wb") as index:
             write_table(index, entries.items())
 
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zoo import identification, registry
+from zoo.atomic import replacing
 from zoo.checkpoints import Checkpoint, NameMap, match, write_checkpoint
 from zoo.dialects import recognition, translation
 from zoo.dialects.counterpart import Counterpart
-from zoo.dialects.files import check_folder, complete_or_absent, write_safetensors
+from zoo.dialects.files import check_folder, write_safetensors
 from zoo.dialects.opening import open_weights
 from zoo.dialects.recognition import DIALECTS, SLIM, Dialect
 from zoo.dialects.weight_map import Shape
@@ -381,7 +382,7 @@ def _write_arrays(arrays, dialect, counterpart, classes, output) -> None:
 
         model = keras_models.make(counterpart, classes)
         keras_models.assign(model, arrays)
-        with complete_or_absent(output) as made:
+        with replacing(output) as (made,):
             model.save_weights(made)
     elif Path(output).suffix == ".npz":
         write_checkpoint(output, arrays, format="npz")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo.dialects.files import complete_or_absent
+from zoo.atomic import replacing
 from zoo.errors import ArgumentError
 from zoo.evaluation.tally import ROW, Tally
 from zoo.hub.cache import cache_dir
@@ -33,7 +33,7 @@ def save(path: Path, key: dict, tally: Tally) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     skipped = {str(place): why for place, why in tally.skipped.items()}
-    with complete_or_absent(path) as made, open(made, "wb") as file:
+    with replacing(path) as (made,), open(made, "wb") as file:
         np.savez(
             file,
             key=np.array(json.dumps(key)),

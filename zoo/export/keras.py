@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 import keras
 
+from zoo.atomic import replacing
 from zoo.errors import ArgumentError
 from zoo.native import to_native
 
@@ -40,9 +40,7 @@ def to_keras(
     native = to_native(model, fold_batch_norm=fold_batch_norm)
     weight_map = file.with_suffix(".weight_map.json")
     file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".", dir=file.parent) as unfinished:
-        native.save(Path(unfinished, file.name))
-        native.weight_map.save(Path(unfinished, weight_map.name))
-        for path in (file, weight_map):
-            Path(unfinished, path.name).replace(path)
+    with replacing(file, weight_map) as (model_made, map_made):
+        native.save(model_made)
+        native.weight_map.save(map_made)
     return [file, weight_map]

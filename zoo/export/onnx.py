@@ -71,8 +71,8 @@ def to_onnx(model: keras.Model, file: str | os.PathLike) -> Path:
         ) from error
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(os.fspath(file)) as (unfinished,):
-        Path(unfinished).write_bytes(described.SerializeToString())
+    with replacing(file) as (unfinished,):
+        unfinished.write_bytes(described.SerializeToString())
     return file
 
 

@@ -74,8 +74,8 @@ def to_tf1(
     files["checkpoint"] = stated.encode()
     checkpoints.write(model, folder / name)
     for file, content in files.items():
-        with replacing(os.fspath(folder / file)) as (temporary,):
-            Path(temporary).write_bytes(content)
+        with replacing(folder / file) as (temporary,):
+            temporary.write_bytes(content)
     return [
         folder / f"{name}.index",
         folder / f"{name}.data-00000-of-00001",

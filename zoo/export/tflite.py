@@ -59,6 +59,6 @@ def to_tflite(model: keras.Model, file: str | os.PathLike, *, quantize: str | No
                 next_step="export it as a SavedModel.",
             ) from error
     file.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(os.fspath(file)) as (unfinished,):
-        Path(unfinished).write_bytes(content)
+    with replacing(file) as (unfinished,):
+        unfinished.write_bytes(content)
     return file

@@ -17,12 +17,12 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
+from zoo.atomic import replacing
 from zoo.errors import HashMismatchError
 from zoo.hub.progress import say
 from zoo.hub.verify import Expected, Fingerprint
@@ -200,14 +200,8 @@ def now() -> str:
 
 def write_atomically(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".record-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replacing(path) as (made,):
+        made.write_text(text, encoding="utf-8")
 
 
 # -- The cache as a whole ----------------------------------------------------------------------

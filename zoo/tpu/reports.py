@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from zoo import registry
+from zoo.atomic import replacing
 from zoo.benchmarks.results import read_csv, write_csv
 from zoo.errors import ArgumentError
 from zoo.processes import WorkerError
@@ -180,10 +181,6 @@ class _Rows:
 
 
 def _write_json(path: Path, rows: list[dict]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        lines = ",\n ".join(json.dumps(row) for row in rows)
+    lines = ",\n ".join(json.dumps(row) for row in rows)
+    with replacing(path) as (temporary,):
         temporary.write_text(f"[{lines}]\n")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
 import keras
+
+from zoo.atomic import replacing
 
 _KEPT = 3
 
@@ -36,12 +37,8 @@ class EpochCheckpoints:
         if not self._writes:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
-        unfinished = self._folder / f"unfinished-{os.getpid()}.weights.h5"
-        try:
-            model.save_weights(unfinished)
-            unfinished.replace(self._folder / f"epoch-{epoch:04d}.weights.h5")
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with replacing(self._folder / f"epoch-{epoch:04d}.weights.h5") as (made,):
+            model.save_weights(made)
         files = self._files()
         for old in sorted(files)[:-_KEPT]:
             files[old].unlink()

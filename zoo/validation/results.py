@@ -260,9 +260,9 @@ class Run:
     def write_json(self, path: str | os.PathLike) -> Path:
         """Writes the whole run; complete under its final name, or not at all."""
         text = json.dumps(self.to_dict(), allow_nan=False, separators=(",", ":"))
-        with replacing(os.fspath(path)) as (temporary,):
+        with replacing(path) as (temporary,):
             # A line for each stage: files that can be looked at, and compared.
-            Path(temporary).write_text(text.replace('{"name":', '\n{"name":') + "\n", "utf-8")
+            temporary.write_text(text.replace('{"name":', '\n{"name":') + "\n", "utf-8")
         return Path(path)
 
     @classmethod

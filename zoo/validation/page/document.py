@@ -34,8 +34,8 @@ def write_page(run: Run, path: str | os.PathLike) -> Path:
     Raises:
         OSError: the file cannot be written.
     """
-    with replacing(os.fspath(path)) as (temporary,):
-        Path(temporary).write_text(page(run), encoding="utf-8")
+    with replacing(path) as (temporary,):
+        temporary.write_text(page(run), encoding="utf-8")
     return Path(path)
 
 
