@@ -9,38 +9,37 @@ from conftest import SMALL
 beam = pytest.importorskip("apache_beam", reason="Apache Beam is not installed: extra beam")
 
 
-@pytest.mark.slow
-def test_a_pipeline_gives_the_rows_of_one_process(files, small_checkpoint, check_rows, tmp_path):
-    from apache_beam.ml.inference.base import KeyedModelHandler, RunInference
-
+@pytest.fixture(scope="module")
+def handler(small_checkpoint):
     from zoo.batch.beam import ZooModelHandler
 
-    handler = ZooModelHandler(SMALL, tf1_ckpt=small_checkpoint, top=3, batch_size=4)
-    by_bytes = [(path, Path(path).read_bytes()) for path in files[:-1]]
+    return ZooModelHandler(SMALL, tf1_ckpt=small_checkpoint, top=3, batch_size=4)
+
+
+@pytest.mark.slow
+def test_a_pipeline_gives_the_rows_of_one_process(handler, files, check_rows, tmp_path):
+    from apache_beam.ml.inference.base import RunInference
+
+    by_bytes = [(path, Path(path).read_bytes()) for path in files[:4]]
     with beam.Pipeline(runner="DirectRunner") as pipeline:
-        paths = pipeline | "paths" >> beam.Create(files)
-        _ = (
-            paths
-            | "by path" >> RunInference(handler)
-            | "lines" >> beam.Map(json.dumps)
-            | beam.io.WriteToText(str(tmp_path / "by_path.jsonl"))
-        )
         _ = (
             pipeline
-            | "keyed bytes" >> beam.Create(by_bytes)
-            | "by bytes" >> RunInference(KeyedModelHandler(handler))
-            | "rows" >> beam.MapTuple(lambda path, row: json.dumps({**row, "image": path}))
-            | "write" >> beam.io.WriteToText(str(tmp_path / "by_bytes.jsonl"))
+            | beam.Create([*by_bytes, *files[4:]])
+            | RunInference(handler)
+            | beam.Map(json.dumps)
+            | beam.io.WriteToText(str(tmp_path / "rows.jsonl"))
         )
-    rows = _rows(tmp_path, "by_path")
-    check_rows(rows)
-    missing = [row for row in rows if row["image"] == files[-1]]
-    check_rows([*_rows(tmp_path, "by_bytes"), *missing])
+    parts = tmp_path.glob("rows.jsonl*")
+    check_rows([json.loads(line) for part in parts for line in part.read_text().splitlines()])
 
 
-def _rows(folder, name) -> list[dict]:
-    lines = [line for part in folder.glob(f"{name}*") for line in part.read_text().splitlines()]
-    return [json.loads(line) for line in lines]
+def test_keyed_elements(handler, files, check_rows):
+    from apache_beam.ml.inference.base import KeyedModelHandler
+
+    keyed = KeyedModelHandler(handler)
+    rows = list(keyed.run_inference([(path, path) for path in files], keyed.load_model()))
+    assert [key for key, _ in rows] == files
+    check_rows([row for _, row in rows])
 
 
 def test_the_handler_is_light_and_says_what_beam_asks():

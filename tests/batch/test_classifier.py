@@ -42,14 +42,23 @@ def test_keras_files_of_both_kinds(classifier, files, check_rows, expected, tmp_
     assert model.model_name.startswith(SMALL)
     again = Classifier(tmp_path / "shim.keras", top=3)
     check_rows(again.rows(files))
-    zoo.to_native(model).save(tmp_path / "native.keras")
-    with pytest.raises(ArgumentError, match="does not say how images are preprocessed"):
-        Classifier(tmp_path / "native.keras")
-    native = Classifier(tmp_path / "native.keras", like=SMALL, top=3)
-    check_rows(native.rows(files))
-    names = [f"class {index}" for index in range(1001)]
-    (row,) = Classifier(tmp_path / "native.keras", like=SMALL, class_names=names).rows(files[:1])
+    native = zoo.to_native(model)
+    native.save(tmp_path / "native.keras")
+    check_rows(Classifier(tmp_path / "native.keras", top=3).rows(files))
     best = expected[0]["predictions"][0]["index"]
+    (tmp_path / "labels.txt").write_text("".join(f"{n}:class {n}\n" for n in range(1001)))
+    (row,) = Classifier(tmp_path / "native.keras").rows(files[:1])
+    assert (row["predictions"][0]["index"], row["predictions"][0]["name"]) == (
+        best,
+        f"class {best}",
+    )
+
+    native.name = "mine"
+    native.save(tmp_path / "mine.keras")
+    with pytest.raises(ArgumentError, match="does not say how images are preprocessed"):
+        Classifier(tmp_path / "mine.keras")
+    names = [f"kind {index}" for index in range(1001)]
+    (row,) = Classifier(tmp_path / "mine.keras", like=SMALL, class_names=names).rows(files[:1])
     assert (row["predictions"][0]["index"], row["predictions"][0]["name"]) == (best, names[best])
 
 

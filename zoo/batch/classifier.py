@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from zoo import images as image_tools
 from zoo import registry
 from zoo.errors import ArgumentError, ImageError
+from zoo.evaluation.outputs import read_labels
+from zoo.evaluation.subject import named_or_saved, registered_name
+from zoo.images import Label
 from zoo.images.files import decode_image
-from zoo.loading import load
-from zoo.model import TF1Model, load_model
+from zoo.model import TF1Model
 
 Given = str | os.PathLike | bytes | tuple[str, bytes]
 
@@ -23,16 +26,17 @@ class Classifier:
     Args:
         model: a registered name or an address, as `zoo.load` takes it; or the path of a `.keras`
             file, of zoo's models or of those of `zoo.to_native`.
-        like: for a plain Keras model, which does not say it: the registered network whose
+        like: for a plain Keras model whose name does not say it: the registered network whose
             preprocessing, and whose labels if there are as many, are the model's.
-        class_names: a name for each output, where that is not ImageNet's.
+        class_names: a name for each output, where that is not ImageNet's; by default those of
+            `labels.txt` beside a file that has no names itself, as `zoo.finetune` writes it.
         top: how many classes a row has.
         **load_arguments: of `zoo.load`, for a name: `tf1_ckpt`, `offline`, ...
 
     Raises:
         ArgumentError: the model is no classifier of images, does not say how images are
             preprocessed for it, or has not as many classes as there are names.
-        As `zoo.load` and `zoo.load_model`.
+        As `zoo.load`, and for files CheckpointNotFoundError and CheckpointFormatError.
     """
 
     def __init__(
@@ -40,16 +44,15 @@ class Classifier:
         model: str | os.PathLike,
         *,
         like: str | None = None,
-        class_names: Sequence[str] | None = None,
+        class_names: Sequence[str | Label] | None = None,
         top: int = 5,
         **load_arguments,
     ) -> None:
         self._top = top
-        if os.fspath(model).endswith(".keras"):
-            self._model = load_model(model)
-        else:
-            self._model = load(os.fspath(model), class_names=class_names, **load_arguments)
+        self._model = named_or_saved(os.fspath(model), load_arguments)
         self._check()
+        if class_names is None:
+            class_names = self._names_beside(Path(model))
         self._preprocess, self._decode = self._own_ways(model, like, class_names)
         self._decode(np.zeros(self._model.output_shape[1:]), top=1)  # are there as many names?
 
@@ -82,25 +85,44 @@ class Classifier:
                 row["predictions"] = [_as_dict(one) for one in predictions]
         return rows
 
+    def _names_beside(self, path: Path) -> list[Label] | None:
+        """Of a file whose model does not know them."""
+        labels = path.expanduser().with_name("labels.txt")
+        has_names = isinstance(self._model, TF1Model) and self._model.get_config()["class_names"]
+        if path.suffix != ".keras" or has_names or not labels.is_file():
+            return None
+        return read_labels(labels)
+
     def _own_ways(self, model, like: str | None, class_names) -> tuple[Callable, Callable]:
         """How images are preprocessed for the network, and its outputs decoded."""
-        is_own = isinstance(self._model, TF1Model)
-        if is_own and class_names is None:
-            return self._model.preprocess, self._model.decode
-        if like is None and not is_own:
+        if isinstance(self._model, TF1Model):
+            preprocess, spec = self._model.preprocess, self._model.spec
+            if class_names is None:
+                return preprocess, self._model.decode
+        else:
+            spec = self._spec_of_plain_model(model, like)
+            size = self._model.input_shape[1:3]
+            size = spec.input_size if None in size else size
+
+            def preprocess(image):
+                return image_tools.preprocess(image, kind=spec.preprocessing, size=size)
+
+        offset = 0 if class_names else spec.label_offset
+
+        def decode(outputs, top: int):
+            return image_tools.decode(outputs, top=top, label_offset=offset, labels=class_names)
+
+        return preprocess, decode
+
+    def _spec_of_plain_model(self, model, like: str | None) -> registry.ModelSpec:
+        name = like or registered_name(self._model)
+        if name is None:
             raise ArgumentError(
                 "A plain Keras model does not say how images are preprocessed for it.",
                 received=os.fspath(model),
                 next_step='name the network that it was: like="mobilenet_v1_1.0_224".',
             )
-        spec = self._model.spec if is_own else registry.info(like)
-        size = self._model.input_shape[1:3]
-        size = spec.input_size if None in size else size
-        names = {"label_offset": 0 if class_names else spec.label_offset, "labels": class_names}
-        return (
-            lambda image: image_tools.preprocess(image, kind=spec.preprocessing, size=size),
-            lambda outputs, top: image_tools.decode(outputs, top=top, **names),
-        )
+        return registry.info(name)
 
     def _check(self) -> None:
         model = self._model

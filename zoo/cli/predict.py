@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from zoo import registry
+from zoo import hub, registry
 from zoo.cli import errors, output
-from zoo.cli.info import Name
+from zoo.cli.info import complete_name
 from zoo.cli.loading import Ckpt, NumClasses, StripScope, load_arguments
 from zoo.cli.progress import variables_bar
 from zoo.cli.startup import import_tensorflow
 from zoo.errors import ImageError
 
-if TYPE_CHECKING:
-    from zoo.images import Prediction
-    from zoo.model import TF1Model
-
 
 def predict(
     context: typer.Context,
-    name: Name,
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|FILE",
+            help="A registered model, hf://OWNER/REPO that one was published to, or a .keras file, "
+            "such as zoo finetune makes.",
+            autocompletion=complete_name,
+        ),
+    ],
     images: Annotated[list[str], typer.Argument(metavar="IMAGE", help="Image files.")],
     ckpt: Ckpt = None,
     top: Annotated[int, typer.Option("--top", min=1, help="Classes to show for an image.")] = 5,
@@ -43,64 +45,55 @@ def predict(
     and name. In a pipe each line has the image's path too, in front. An image that cannot be
     read is reported, the others are still named, and the exit code is 3.
     """
-    spec = registry.info(name)
-    class_names = _class_names(spec, num_classes, labels)
+    is_saved = model.endswith(".keras")
+    if is_saved and (ckpt, num_classes, strip_scope) != (None, None, None):
+        raise typer.BadParameter("a .keras file has its own weights: no --ckpt and the like.")
+    if not is_saved and not hub.is_address(model):
+        registry.info(model)
+    names = _class_names(model, num_classes, labels)
     import_tensorflow(debug=context.obj)
+    from zoo.batch.classifier import Classifier
     from zoo.images import read_image
-    from zoo.loading import load
 
     if len(images) == 1:
         read_image(images[0])  # Nothing is fetched for the sake of a file that is no image.
+    given = load_arguments(ckpt, num_classes, strip_scope)
     with variables_bar() as progress:
-        model = load(
-            name,
-            class_names=class_names,
-            progress=progress,
-            **load_arguments(ckpt, num_classes, strip_scope),
-        )
-    results, code = [], 0
-    for image, predictions in _predictions(model, images, top):
-        if isinstance(predictions, ImageError):
-            code = errors.report(predictions)
-            results.append({"image": image, "error": str(predictions)})
-            continue
-        results.append({"image": image, "predictions": [_as_dict(one) for one in predictions]})
-        if not json:
-            _show(image, predictions, first=len(results) == 1)
+        classifier = Classifier(model, class_names=names, top=top, progress=progress, **given)
+    rows, code = [], 0
+    for image in images:
+        (row,) = classifier.rows([image])
+        if "error" in row:
+            code = errors.report(ImageError(row["error"]))
+        elif not json:
+            _show(image, row["predictions"], first=not any("predictions" in r for r in rows))
+        rows.append(row)
     if json:
-        output.print_json(results)
+        output.print_json(rows)
     raise typer.Exit(code)
 
 
-def _class_names(spec, num_classes: int | None, labels: str | None) -> list[str] | None:
-    """Names of the network's outputs; None for ImageNet's."""
+def _class_names(model: str, num_classes: int | None, labels: str | None) -> list | None:
+    """Names of the network's outputs; None for those that it knows."""
     if labels is not None:
-        return Path(labels).expanduser().read_text(encoding="utf-8").splitlines()
-    if num_classes in (None, spec.num_classes):
+        from zoo.evaluation.outputs import read_labels
+
+        return read_labels(labels)
+    if num_classes is None or hub.is_address(model):
+        return None
+    if num_classes == registry.info(model).num_classes:
         return None
     return [f"class {index}" for index in range(num_classes)]
 
 
-def _predictions(
-    model: TF1Model, images: list[str], top: int
-) -> Iterator[tuple[str, list[Prediction] | ImageError]]:
-    for image in images:
-        try:
-            batch = model.preprocess(image)
-        except ImageError as error:
-            yield image, error
-            continue
-        yield image, model.decode(model.predict_on_batch(batch), top=top)[0]
-
-
-def _as_dict(prediction: Prediction) -> dict:
-    index, synset, name, score = prediction
-    return {"index": index, "synset": synset, "name": name, "probability": score}
-
-
-def _show(image: str, predictions: list[Prediction], first: bool) -> None:
+def _show(image: str, predictions: list[dict], first: bool) -> None:
     rows = [
-        (f"{one.score:.4f}", str(one.index), one.synset or output.NOTHING, one.name)
+        (
+            f"{one['probability']:.4f}",
+            str(one["index"]),
+            one["synset"] or output.NOTHING,
+            one["name"],
+        )
         for one in predictions
     ]
     if not output.is_terminal():

@@ -106,7 +106,7 @@ def subject_of(
     if isinstance(model, str | os.PathLike):
         is_registered = not _is_own(os.fspath(model), load_arguments)
         beside = Path(model).expanduser().with_name("labels.txt")
-        model = _loaded(os.fspath(model), load_arguments)
+        model = named_or_saved(os.fspath(model), load_arguments)
     elif load_arguments:
         raise ArgumentError(
             "These arguments go with a model's name.", received=", ".join(load_arguments)
@@ -154,7 +154,14 @@ def is_file_or_address(name: str) -> bool:
     return name.endswith(".keras") or hub.is_address(name)
 
 
-def _loaded(name: str, load_arguments: dict) -> keras.Model:
+def named_or_saved(name: str, load_arguments: dict) -> keras.Model:
+    """The model of a registered name, an address or a `.keras` file.
+
+    Raises:
+        ArgumentError: a file with arguments, which go with the others alone.
+        CheckpointNotFoundError, CheckpointFormatError: there is no such file, or it is damaged.
+        whatever `zoo.load` raises.
+    """
     if hub.is_address(name) or not name.endswith(".keras"):
         return load(name, **load_arguments)
     given = [key for key, value in load_arguments.items() if value is not None]
@@ -225,17 +232,20 @@ def _facts(model: keras.Model) -> _Facts:
             class_names=config["class_names"],
             dtype=model.network.compute_dtype,
         )
-    name = getattr(getattr(model, "weight_map", None), "model", None) or _by_keras_name(model.name)
+    name = registered_name(model)
     if name is None:
         return _Facts(name=model.name)
     spec = registry.info(name)
     return _Facts(name, spec, spec.preprocessing, spec.input_size)
 
 
-def _by_keras_name(name: str) -> str | None:
-    """The registered network that `zoo.load` names a model so after, if there is just one; a
-    native model keeps the name in its file, and nothing else that tells where it is from."""
-    found = [known for known in registry.list_models() if known.replace(".", "_") == name]
+def registered_name(model: keras.Model) -> str | None:
+    """The registered network that a plain Keras model was, as far as it says: in a file it keeps
+    nothing but the name that `zoo.load` gave it."""
+    name = getattr(getattr(model, "weight_map", None), "model", None)
+    if name is not None:
+        return name
+    found = [known for known in registry.list_models() if known.replace(".", "_") == model.name]
     return found[0] if len(found) == 1 else None
 
 
