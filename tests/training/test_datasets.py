@@ -174,11 +174,12 @@ def test_labels_out_of_range(records):
         blue = next(tf.data.TFRecordDataset(str(min(records.glob("c*")))).as_numpy_iterator())
         encoded = tf.train.Example.FromString(blue).features.feature["image/encoded"]
         writer.write(example(encoded.bytes_list.value[0], 7))
-    with pytest.raises(ArgumentError, match="1 labels are out of range") as caught:
+    with pytest.raises(ArgumentError, match="1 of 13 labels are out of range") as caught:
         open_images(records)
     assert "label 7" in str(caught.value)
     assert "more.tfrecord, record 0" in str(caught.value)
     assert "0 to 2" in str(caught.value)
+    assert "class_names=" in caught.value.next_step
 
 
 def test_labels_from_one_on(folder):
@@ -188,6 +189,7 @@ def test_labels_from_one_on(folder):
     with pytest.raises(ArgumentError, match="out of range") as caught:
         open_images(dataset, label_offset=2)
     assert "label 1 of element 0, less label_offset=2" in str(caught.value)
+    assert "pass label_offset=1," in caught.value.next_step
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from tiny import coloured, tiny_model
 
 import zoo
 from zoo.errors import ArgumentError, InputShapeError, TrainingError
+from zoo.evaluation.outputs import read_labels
 from zoo.training import finetuning, progress
 from zoo.training.finetuning import finetune
 from zoo.training.trainees import Trainee
@@ -94,8 +95,10 @@ def test_it_learns_and_leaves_a_model_curves_and_a_report(kind, run, tmp_path):
     assert all(variable.trainable for variable in again.trainable_variables)
     assert len(again.trainable_variables) == len(form(kind).trainable_variables) == 8
     assert sorted(path.name for path in folder.iterdir()) == sorted(
-        ["best.keras", "last.keras", "curve.png", "report.md", "state.json", "logs"]
+        ["best.keras", "last.keras", "labels.txt", "curve.png", "report.md", "state.json", "logs"]
     )
+    names = [label.name for label in read_labels(folder / "labels.txt")]
+    assert names == result.class_names
     assert "Best: val_accuracy" in (folder / "report.md").read_text()
     assert list(folder.glob("logs/stage-2/validation/events*"))
     once_more = run(form(kind), head_epochs=1, epochs=6, **options)
@@ -288,7 +291,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(run, uninterrupted, monkeypatch, cap
         patch.setattr(progress.KeepState, "on_train_batch_begin", begun)
         with caplog.at_level(logging.WARNING, "zoo"), pytest.raises(KeyboardInterrupt):
             run(tiny_model())
-    assert "keeps stage 2, step 3: the same call goes on from there" in caplog.text
+    assert "keeps stage 2, step 3: the same call or command goes on" in caplog.text
     assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
     assert same(uninterrupted, values(run(tiny_model()).model))
 
@@ -390,6 +393,8 @@ def test_fewer_images_than_a_batch(run):
 
 
 def test_folders_that_hold_something_else(run, tmp_path):
+    with pytest.raises(ArgumentError, match="no variable in this scope"):
+        run(tiny_model(), trainable_scopes=["mistyped"])
     run(tiny_model())
     with pytest.raises(ArgumentError, match="other settings") as caught:
         run(tiny_model(), learning_rate=0.5)

@@ -88,7 +88,7 @@ def test_two_workers_give_what_one_device_gives_though_one_was_killed(started, o
     assert chief["report"] == other["report"]
     with np.load(chief["weights"]) as ones, np.load(other["weights"]) as others:
         assert all(np.array_equal(ones[name], others[name]) for name in ones.files)
-    files = ["best.keras", "curve.png", "last.keras", "report.md", "state.json"]
+    files = ["best.keras", "curve.png", "labels.txt", "last.keras", "report.md", "state.json"]
     assert sorted(path.name for path in folder.iterdir()) == files
 
 

@@ -183,6 +183,7 @@ def finetune(
         "native": native,
         "strategy": strategy and strategy.value,
         "seed": seed,
+        "verbose": 1 if sys.stderr.isatty() else 2,  # no bars in a file
     }
     given = {**load_arguments(ckpt, None, strip_scope), "dtype": precision.value}
     given = {key: value for key, value in given.items() if value is not None}

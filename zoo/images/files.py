@@ -100,8 +100,8 @@ def decode_image_op(data: tf.Tensor) -> tf.Tensor:
 
 def decoding_failure(error: tf.errors.OpError) -> str:
     """What TensorFlow says of bytes that it cannot decode, in a line."""
-    text = re.sub(r"^\{\{.*?\}\} ?|\[Op:.*|\s+$", "", error.message.splitlines()[0])
-    return text[:160] or type(error).__name__
+    text = re.sub(r"^\{\{.*?\}\} ?|\[Op:.*", "", error.message.splitlines()[0])
+    return text[:160].strip() or type(error).__name__
 
 
 def pil_to_array(image: Image.Image, name: object = "a PIL image") -> np.ndarray:

@@ -166,9 +166,9 @@ def _from_folder(folder: Path, class_names: Sequence[str] | None) -> LabelledIma
     names = list(class_names or names)
     if len(names) < 2:
         raise ArgumentError(
-            f"This folder has {len(names) or 'no'} subfolder{'s' * (len(names) != 1)}, and each "
-            "is a class.",
-            received=", ".join([str(folder), *names]),
+            "A classifier is trained with two classes or more, and this folder has "
+            + ("1 subfolder." if names else "no subfolders."),
+            received=folder / names[0] if names else folder,
             accepted=_ACCEPTED,
             next_step="put the images of each class in a subfolder of its name.",
         )
@@ -271,18 +271,21 @@ def _from_dataset(
 # ------------------------------------------------------------------------------ all of them
 
 
-def _checked_names(names, labels: np.ndarray, place_of: Callable, label_offset: int) -> list[str]:
-    names = list(names or (f"class {index}" for index in range(max(labels.max() + 1, 1))))
+def _checked_names(given, labels: np.ndarray, place_of: Callable, label_offset: int) -> list[str]:
+    names = list(given or (f"class {index}" for index in range(max(labels.max() + 1, 1))))
     outside = np.flatnonzero((labels < 0) | (labels >= len(names)))
     if outside.size:
         worst = outside[0]
+        first, last = labels.min() + label_offset, labels.max() + label_offset
+        shifted = first != label_offset and (not given or last - first < len(names))
         raise ArgumentError(
-            f"{outside.size} labels are out of range.",
+            f"{outside.size} of {len(labels)} labels are out of range.",
             received=f"label {labels[worst] + label_offset} of {place_of(worst)}"
             + (f", less label_offset={label_offset}" if label_offset else ""),
             accepted=f"{label_offset} to {len(names) - 1 + label_offset}",
-            next_step="label_offset= is what to take off the labels of the data, class_names= "
-            "names all classes.",
+            next_step=f"pass label_offset={first}, if that is the first class."
+            if shifted
+            else "labels.txt beside the files, or class_names=, names all classes.",
         )
     return names
 

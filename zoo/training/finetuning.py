@@ -13,7 +13,6 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from zoo.dialects.files import complete_or_absent
 from zoo.errors import ArgumentError, nearest_names
 from zoo.images import KINDS
 from zoo.loading import load
@@ -42,7 +41,8 @@ class FineTuned:
         best: metric, value, stage and epoch of the best weights.
         class_names: in the order of the outputs.
         skipped: images that were left out, as "file: why".
-        folder: where `best.keras`, `last.keras`, `curve.png`, `report.md` and `logs` are.
+        folder: where `best.keras`, `last.keras`, `labels.txt`, `curve.png`, `report.md` and `logs`
+            are.
         report: all of this and the numbers of images, as a dict.
     """
 
@@ -183,6 +183,8 @@ def finetune(
     workers = Workers(strategy)
     with workers.noticing_losses():
         run = RunFolder(folder, settings, workers)
+        # Beside a plain Keras model, which does not keep them; zoo.evaluate looks there.
+        run.write("labels.txt", lambda path: _write_labels(path, images.class_names))
         how = {"save_every": save_every, "tensorboard": tensorboard, "verbose": verbose}
         with strategy.scope() if strategy else contextlib.nullcontext():
             _train(Training(trainee, pipeline, run, settings, strategy=strategy, **how), run)
@@ -197,7 +199,8 @@ def finetune(
             "best": run["best"],
             "history": run.history,
         }
-        workers.of_chief(lambda: _write_report(run.path, report))
+        run.write("curve.png", lambda path: reports.write_curves(path, report["history"]))
+        run.write("report.md", lambda path: path.write_text(reports.text(report), "utf-8"))
     return FineTuned(trainee.model, report, run.path)
 
 
@@ -207,7 +210,7 @@ def _train(training: Training, run: RunFolder) -> None:
             training.run_stages(interrupted)
         except KeyboardInterrupt:
             logger.warning(
-                "Interrupted. %s keeps %s: the same call goes on from there.",
+                "Interrupted. %s keeps %s: the same call or command goes on from there.",
                 run.path,
                 run.where() if run["arrays"] else "nothing yet",
             )
@@ -221,9 +224,8 @@ def _images(data, validation, class_names, label_offset: int, seed: int):
     skipped = [*images.skipped, *(held_back.skipped if held_back not in (None, images) else ())]
     skipped = list(dict.fromkeys(skipped))
     if skipped:
-        logger.warning(
-            "%d images cannot be read and are left out: %s", len(skipped), "; ".join(skipped[:5])
-        )
+        told = "%d images that cannot be read are left out: %s" + ", ..." * (len(skipped) > 5)
+        logger.warning(told, len(skipped), "; ".join(skipped[:5]))
     return images, held_back, skipped
 
 
@@ -319,8 +321,7 @@ def _split(images: LabelledImages, validation, label_offset: int, seed: int):
     return images, open_images(validation, class_names=names, label_offset=label_offset)
 
 
-def _write_report(folder: Path, report: dict) -> None:
-    with complete_or_absent(folder / "curve.png") as made:
-        reports.write_curves(made, report["history"])
-    with complete_or_absent(folder / "report.md") as made:
-        made.write_text(reports.text(report), encoding="utf-8")
+def _write_labels(path: Path, names: Sequence[str]) -> None:
+    """As Slim's conversion scripts write them: "0:daisy"."""
+    lines = (f"{index}:{' '.join(name.split())}\n" for index, name in enumerate(names))
+    path.write_text("".join(lines), encoding="utf-8")

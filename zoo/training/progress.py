@@ -95,7 +95,7 @@ class KeepState(keras.callbacks.Callback):
         self._folder.save(variables, stage=self._stage, step=self._step, **facts)
 
     def _stop(self, what: str) -> None:
-        kept = f"its last good state, {self._folder.where()}" if self._folder["arrays"] else None
+        kept = f"its last good state ({self._folder.where()})" if self._folder["arrays"] else None
         best = " and best.keras" if (self._folder.path / BEST).exists() else ""
         raise TrainingError(
             f"{what} after step {self._step} of stage {self._stage + 1}.",

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keras
@@ -19,7 +19,7 @@ from zoo.training.workers import Workers
 BEST, LAST = "best.keras", "last.keras"
 
 # Folders in which a process that was killed was writing.
-_UNFINISHED = (".state.", ".best.", ".last.", ".curve.", ".report.")
+_UNFINISHED = (".state.", ".best.", ".last.", ".labels.", ".curve.", ".report.")
 
 
 class RunFolder:
@@ -93,11 +93,19 @@ class RunFolder:
             self.workers.share(variables)
 
     def save_model(self, model: keras.Model, name: str) -> None:
-        """Writes a model to a `.keras` file, whole or not at all."""
+        """Writes a model to a `.keras` file."""
+        self.write(name, model.save)
+
+    def write(self, name: str, make: Callable[[Path], object]) -> None:
+        """Writes a file, whole or not at all: `make` is given a path to write to.
+
+        Raises:
+            OSError: it could not be written; says what the folder still has.
+        """
 
         def write() -> None:
             with self._telling_what_stays(), complete_or_absent(self.path / name) as made:
-                model.save(made)
+                make(made)
 
         self.workers.of_chief(write)
 
@@ -111,16 +119,8 @@ class RunFolder:
         return f"stage {self['stage'] + 1}, step {self['step']}"
 
     def _opened(self, settings: dict) -> dict:
-        if (self.path / "state.json").is_file():
-            state = json.loads((self.path / "state.json").read_text(encoding="utf-8"))
-            self._check_settings(state["settings"], settings)
-        else:
-            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-                raise ArgumentError(
-                    "The folder to train in holds something that is no fine-tuning.",
-                    received=str(self.path),
-                    next_step="pass a new folder.",
-                )
+        state = self._found(settings)
+        if state is None:
             self.path.mkdir(parents=True, exist_ok=True)
             state = {"settings": settings, "stage": 0, "step": 0, "history": []}
             self._written(state)
@@ -130,6 +130,23 @@ class RunFolder:
                     file.unlink()
                 unfinished.rmdir()
         return state
+
+    def _found(self, settings: dict) -> dict | None:
+        """The state to go on from, if a run took a step here."""
+        if (self.path / "state.json").is_file():
+            state = json.loads((self.path / "state.json").read_text(encoding="utf-8"))
+            # One that never did, such as one with a mistyped scope, holds nobody up.
+            if not state.get("arrays") and not state["history"]:
+                return None
+            self._check_settings(state["settings"], settings)
+            return state
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise ArgumentError(
+                "The folder to train in holds something that is no fine-tuning.",
+                received=str(self.path),
+                next_step="pass a new folder.",
+            )
+        return None
 
     def _saved(self, variables: list, facts: dict) -> dict:
         state = {**self._state, **facts}
@@ -177,7 +194,7 @@ class RunFolder:
                 kept = f"The training is complete; {self.path / BEST} stays."
             elif self["arrays"]:
                 kept = f"The last good state, {self.where()}, stays in {self.path}: the same call "
-                kept += "goes on from there."
+                kept += "or command goes on from there."
             reason = f"{error.strerror or error}: the training could not be saved. {kept}"
             raise OSError(error.errno, reason) from error
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import tensorflow as tf
 
 from zoo.errors import UnsupportedEnvironmentError
@@ -28,10 +30,11 @@ def tpu_strategy(address: str | None = None) -> tf.distribute.TPUStrategy:
     except (ValueError, RuntimeError, OSError, tf.errors.OpError) as error:
         raise UnsupportedEnvironmentError(
             "No TPU could be started from this process.",
-            received=f"address {address!r}; TensorFlow says: {_first_line(error)}",
+            received=f"{_described(address)}; TensorFlow says: {_first_line(error)}",
             accepted='a TPU VM ("local"), or the name or "grpc://host:port" of a TPU',
             next_step="on a TPU VM install tensorflow-tpu, the build of TensorFlow that has TPU "
-            "support; elsewhere train with tf.distribute.MirroredStrategy or on one device.",
+            "support, in place of tensorflow; elsewhere train on one device, or on this machine's "
+            'GPUs with strategy="mirrored" (tf.distribute.MirroredStrategy).',
         ) from error
 
 
@@ -42,6 +45,13 @@ def _resolver_of_the_environment(resolve):
         return resolve("local")
 
 
+def _described(address: str | None) -> str:
+    if address is not None:
+        return f"address {address!r}"
+    name = os.environ.get("TPU_NAME")
+    return f"TPU_NAME={name}" if name else "no address, and no TPU_NAME"
+
+
 def _first_line(error: Exception) -> str:
     text = str(getattr(error, "message", None) or error)
-    return f"{type(error).__name__}: {text.strip().splitlines()[0][:300]}" if text else repr(error)
+    return f"{type(error).__name__}: {text.strip().splitlines()[0][:140]}" if text else repr(error)
