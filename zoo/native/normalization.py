@@ -126,7 +126,7 @@ def _layer(reading: Reading, op, source, gamma, beta, statistics, epsilon) -> No
     for name, tensor in zip(names, statistics, strict=bool(statistics)):
         weights[name] = Variable(reading.variable(tensor))
     config = {
-        "epsilon": float(epsilon),
+        "epsilon": float(str(np.float32(epsilon))),  # 0.001, and not 0.0010000000474974513
         "center": "beta" in weights,
         "scale": "gamma" in weights,
     }
