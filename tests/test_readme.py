@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zoo.benchmarks.results import write_csv
+from zoo.tables import write_csv
 from zoo.validation.results import TENSORFLOW_1, TF1_GRAPH, Result, Row, Run, Setting, Stage
 
 ROOT = Path(__file__).parent.parent

@@ -5,42 +5,7 @@ import pytest
 
 from zoo.benchmarks import results
 from zoo.benchmarks.forms import Setting
-from zoo.errors import ArgumentError
-
-ROWS = [
-    {"model": "net, the first", "samples_per_sec": 12.5, "rounds": 20, "twin": None, "met": True},
-    {"model": 'net "two"', "samples_per_sec": 1e-7, "rounds": 3, "twin": "Net", "met": False},
-]
-
-
-def test_rows_come_back_as_they_were(tmp_path):
-    path = results.write_csv(tmp_path / "rows.csv", ROWS)
-    assert results.read_csv(path) == ROWS
-
-
-def test_rows_of_different_kinds_share_the_columns(tmp_path):
-    path = results.write_csv(tmp_path / "rows.csv", [{"a": 1}, {"a": 2, "b": 3}])
-    assert path.read_text() == "a,b\n1,\n2,3\n"
-    assert results.read_csv(path) == [{"a": 1, "b": None}, {"a": 2, "b": 3}]
-
-
-def test_no_rows(tmp_path):
-    with pytest.raises(ArgumentError):
-        results.write_csv(tmp_path / "rows.csv", [])
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
-    path = results.write_csv(tmp_path / "rows.csv", ROWS)
-
-    class Unwritable:
-        def __str__(self):
-            raise OSError("no")
-
-    with pytest.raises(OSError, match="no"):
-        results.write_csv(path, [{"model": Unwritable()}])
-    assert [file.name for file in tmp_path.iterdir()] == ["rows.csv"]
-    assert results.read_csv(path) == ROWS
+from zoo.tables import read_csv
 
 
 @pytest.mark.parametrize(
@@ -77,7 +42,7 @@ def test_committed_results_are_read_and_named_so(request):
         device, dtype, layout = r"[a-z0-9_]+", "(float32|bfloat16|float16)", "(-channels_last)?"
         versions = r"(-(tf|keras|jax|torch)\d[\w.+]*)+"
         assert re.fullmatch(rf"[a-z]+-{device}-{dtype}{layout}{versions}\.csv", file.name)
-        assert results.read_csv(file)
+        assert read_csv(file)
 
 
 SETTING = Setting("lenet", threads=2)
@@ -129,11 +94,3 @@ def test_a_measurement_takes_the_place_of_the_one_before():
     assert results.merged(old, new) == [*old[2:], *new]
     startup = [{"what": "import zoo", "seconds": 1.0}]
     assert results.merged([{"what": "zoo list"}], startup) == startup
-
-
-@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"a,b\n1\n", b"a,b\n1,2,3\n", b'a\n"1\n'])
-def test_what_is_no_csv_file(tmp_path, content):
-    path = tmp_path / "rows.csv"
-    path.write_bytes(content)
-    with pytest.raises(ArgumentError, match="no CSV file"):
-        results.read_csv(path)

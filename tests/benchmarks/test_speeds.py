@@ -2,10 +2,10 @@
 
 import pytest
 
-from zoo.benchmarks import results
 from zoo.benchmarks.forms import Setting
 from zoo.benchmarks.roofline import Ceilings
 from zoo.benchmarks.speeds import Speeds, Turns
+from zoo.tables import read_csv, write_csv
 
 
 def made_up(skipped=None, wrong=(), setting=None, **seconds) -> Speeds:
@@ -109,7 +109,7 @@ def test_rows_of_what_was_and_was_not_measured_have_the_same_columns(tmp_path):
     rows = made_up(shim=[1.0], skipped={"native": "no compiler"}).to_dicts()
     assert rows[0].keys() == rows[1].keys()
     assert rows[1]["samples_per_sec"] is None and rows[1]["skipped"] == "no compiler"
-    assert results.read_csv(results.write_csv(tmp_path / "rows.csv", rows)) == rows
+    assert read_csv(write_csv(tmp_path / "rows.csv", rows)) == rows
 
 
 def test_the_most_memory_of_all_turns():

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from zoo.benchmarks import read_csv
 from zoo.cli import errors
+from zoo.tables import read_csv
 from zoo.validation import Run
 
 

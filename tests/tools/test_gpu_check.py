@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zoo.benchmarks.results import read_csv
 from zoo.benchmarks.roofline import Ceilings, Roofline
+from zoo.tables import read_csv
 from zoo.validation import tolerances
 
 ROOT = Path(__file__).parents[2]

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from zoo.benchmarks import read_csv
 from zoo.errors import ArgumentError
+from zoo.tables import read_csv
 from zoo.validation import Result, Row, Run, Setting, Stage
 from zoo.validation.results import (
     ITSELF,

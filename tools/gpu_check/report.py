@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from gpu_check.bundle import BFLOAT16, EXACT, TF32
-from zoo.benchmarks.results import write_csv
+from zoo.tables import write_csv
 
 # Columns of the table at the end.
 _SPEED = ("samples_per_sec", "latency", "memory_mb", "of_roofline", "over_best_peer")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from readme.tables import grouped, named, section, table, wrapped
-from zoo.benchmarks.results import read_csv
+from zoo.tables import read_csv
 from zoo.validation.results import Run, flat_rows
 
 # Stages in the table: what they are, and against what.

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 
 from readme.tables import grouped, named, rate, ratio, section, wrapped
-from zoo.benchmarks.results import read_csv
+from zoo.tables import read_csv
 
 # Networks of which the prediction is shown.
 _PREDICTED = ("mobilenet_v1_1.0_224", "resnet_v1_50", "inception_v3", "vgg_16")

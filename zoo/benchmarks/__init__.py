@@ -24,10 +24,10 @@ _HOME = {
     "measure_load": "zoo.benchmarks.startup",
     "measure_speeds": "zoo.benchmarks.measuring",
     "measure_startup": "zoo.benchmarks.startup",
-    "read_csv": "zoo.benchmarks.results",
+    "read_csv": "zoo.tables",
     "result_file_name": "zoo.benchmarks.results",
     "with_reference": "zoo.benchmarks.measuring",
-    "write_csv": "zoo.benchmarks.results",
+    "write_csv": "zoo.tables",
 }
 
 __all__ = sorted(_HOME)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zoo import benchmarks, registry
+from zoo import benchmarks, registry, tables
 from zoo.benchmarks import results
 from zoo.benchmarks.forms import USUAL, Setting, check_setting, choose
 from zoo.cli import errors, output
@@ -176,7 +176,7 @@ class _Rows:
     def __init__(self, csv: Path | None, name: str, keep: bool) -> None:
         self.file = csv / name if csv is not None and csv.is_dir() else csv
         there = self.file is not None and self.file.is_file()
-        self._old = list(results.read_csv(self.file)) if there else []
+        self._old = list(tables.read_csv(self.file)) if there else []
         self._keep = keep
         self.new: list[dict] = []
 
@@ -190,7 +190,7 @@ class _Rows:
     def add(self, rows: list[dict]) -> None:
         self.new += rows
         if self.file is not None:
-            results.write_csv(self.file, results.merged(self._old, self.new))
+            tables.write_csv(self.file, results.merged(self._old, self.new))
 
 
 def _run(

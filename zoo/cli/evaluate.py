@@ -213,7 +213,7 @@ def _images_bar() -> Iterator[Callable[[int, int, str], None] | None]:
 
 
 def _write_csv(path: Path, result: Evaluation, by_class: bool) -> None:
-    from zoo.benchmarks.results import write_csv
+    from zoo.tables import write_csv
 
     write_csv(path, result.by_class() if by_class else [result.to_row()])
 

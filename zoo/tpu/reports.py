@@ -11,9 +11,9 @@ from pathlib import Path
 
 from zoo import registry
 from zoo.atomic import replacing
-from zoo.benchmarks.results import read_csv, write_csv
 from zoo.errors import ArgumentError
 from zoo.processes import WorkerError
+from zoo.tables import read_csv, write_csv
 from zoo.tpu import compiler
 from zoo.tpu.chips import chip
 from zoo.tpu.processes import Limits, work

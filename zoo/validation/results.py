@@ -16,8 +16,8 @@ from importlib import metadata
 from pathlib import Path
 
 from zoo.atomic import replacing
-from zoo.benchmarks.results import write_csv
 from zoo.errors import ArgumentError
+from zoo.tables import write_csv
 
 # What a stage compares with.
 TF1_GRAPH = "tf1 graph"  # the original function in a tf.compat.v1.Session, in the same process
