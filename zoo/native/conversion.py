@@ -16,7 +16,7 @@ from zoo.native.merging import merged
 from zoo.native.nodes import Node, in_order
 from zoo.native.reading import Reading
 from zoo.native.regularizers import as_keras
-from zoo.native.stages import RestOfNetwork, cut_at
+from zoo.native.stages import Cut, RestOfNetwork, cut_at
 from zoo.native.weight_map import WeightMap, unused
 from zoo.shim import regularizers, runs_tf1_code
 
@@ -135,33 +135,24 @@ class _ConvertedLayer:
             for number, spec in enumerate(specs)
         ]
         self._variables = variables_of(layer)
-        self._rest = None
         specs = [tf.TensorSpec(spec.shape, layer.compute_dtype) for spec in specs]
-        graph = TracedLayer(layer, specs, training=False)
+        graph, cut, nodes = self._read(layer, specs, until, training=False)
         self._structure = graph.outputs
-        outputs = tf.nest.flatten(graph.outputs)
-        if until is not None:
-            cut = cut_at(graph, until)
-            outputs = [cut.tensor]
-            self._rest = RestOfNetwork(layer, cut.scope, specs[0].shape)
-        nodes = Reading(graph, self._inputs, _READERS).read(outputs)
+        self._rest = cut and RestOfNetwork(layer, cut.scope, specs[0].shape)
         if training and not fold:
-            nodes = self._with_training(layer, specs, nodes, until)
+            graph, _, with_training = self._read(layer, specs, until, training=True)
+            nodes = merged(nodes, with_training, normalization.momenta(graph))
         self._outputs = folded(nodes) if fold else nodes
         kept = as_keras(regularizers(layer)) if training and not fold else {}
         trainable = {name: variable.trainable for name, variable in self._variables.items()}
         self._emitter = Emitter(taken, kept, trainable, layer.dtype_policy)
 
-    def _with_training(self, layer, specs, nodes: list[Node], until) -> list[Node]:
-        graph = TracedLayer(layer, specs, training=True)
-        outputs = tf.nest.flatten(graph.outputs)
-        if until is not None:
-            outputs = [cut_at(graph, until).tensor]
-        return merged(
-            nodes,
-            Reading(graph, self._inputs, _READERS).read(outputs),
-            normalization.momenta(graph),
-        )
+    def _read(self, layer, specs, until, training: bool) -> tuple[TracedLayer, Cut | None, list]:
+        """The layer's graph, where it is cut, and the nodes of what comes before."""
+        graph = TracedLayer(layer, specs, training=training)
+        cut = None if until is None else cut_at(graph, until)
+        outputs = tf.nest.flatten(graph.outputs) if cut is None else [cut.tensor]
+        return graph, cut, Reading(graph, self._inputs, _READERS).read(outputs)
 
     def apply(self, tensors: Sequence):
         given = dict(zip(self._inputs, tensors, strict=True))
