@@ -27,7 +27,7 @@ RUN = [
 def test_the_application_computes_the_same(name, recorded):
     counterpart = COUNTERPARTS[name]
     network = recorded(counterpart.model)
-    weights = counterpart.weight_map(network.shapes)
+    weights = counterpart.tensor_map(network.shapes)
     tensors = weights.to_peer(network.weights, network.spec.label_offset)
     model = keras_models.make(counterpart, 1000)
     keras_models.assign(model, tensors)  # strict: all of them, and no others
@@ -46,7 +46,7 @@ def test_the_application_computes_the_same(name, recorded):
 def test_every_name_and_shape_is_the_applications(name, recorded_shapes):
     counterpart = COUNTERPARTS[name]
     shapes = keras_models.named_weights(keras_models.make(counterpart, 1000))
-    entries = counterpart.weight_map(recorded_shapes(counterpart.model)).entries
+    entries = counterpart.tensor_map(recorded_shapes(counterpart.model)).entries
     assert {entry.peer: entry.peer_shape(1000) for entry in entries} == {
         name: tuple(weight.shape) for name, weight in shapes.items()
     }

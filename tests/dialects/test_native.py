@@ -51,7 +51,7 @@ def weights_of(native):
 def test_the_rule_gives_the_names_that_conversion_gives(name, arguments):
     model = zoo.load(name, weights=None, **arguments)
     shapes = {name: tuple(found.shape) for name, found in tf1_variables(model).items()}
-    weights = NATIVE.counterpart(zoo.info(name)).weight_map(shapes)
+    weights = NATIVE.counterpart(zoo.info(name)).tensor_map(shapes)
     entries = zoo.to_native(model, training=False).weight_map
     there = {(one.path, one.tf1, one.shape) for one in entries if one.how == "same"}
     ours = {(entry.peer, (entry.slim,), entry.peer_shape()) for entry in weights.entries}
@@ -62,7 +62,7 @@ def test_every_registered_network_has_one_name_for_each_variable(recorded_shapes
     for counterpart in NATIVE.counterparts():
         spec = zoo.info(counterpart.model)
         shapes = recorded_shapes(spec.name)
-        entries = counterpart.weight_map(shapes).entries
+        entries = counterpart.tensor_map(shapes).entries
         auxiliary = [name for name in shapes if name.startswith(spec.load_adapter().auxiliary)]
         assert {entry.slim for entry in entries} == shapes.keys() - auxiliary
         assert all(entry.peer.count("/") == 1 for entry in entries)
@@ -82,7 +82,7 @@ class _Shapes(dict):
 
 def test_what_is_no_weight_of_a_layer_is_named():
     with pytest.raises(zoo.CheckpointMismatchError, match="LeNet/conv1/strange"):
-        NATIVE.counterpart(zoo.info("lenet")).weight_map({"LeNet/conv1/strange": (3,)})
+        NATIVE.counterpart(zoo.info("lenet")).tensor_map({"LeNet/conv1/strange": (3,)})
 
 
 # -- Files -------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ def test_the_classifier_and_the_landmark_are_names_of_the_network(recorded_shape
     named_by_tables = [dialect for dialect in DIALECTS.values() if dialect.name != "native"]
     for dialect in named_by_tables:
         for counterpart in dialect.counterparts():
-            weights = counterpart.weight_map(recorded_shapes(counterpart.model))
+            weights = counterpart.tensor_map(recorded_shapes(counterpart.model))
             names = {entry.peer for entry in weights.entries}
             bias = counterpart.leaves["biases"][0]
             assert f"{counterpart.classifier}{counterpart.separator}{bias}" in names

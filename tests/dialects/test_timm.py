@@ -26,7 +26,7 @@ def test_timm_computes_the_same(name, recorded, torch_process, tmp_path):
     network = recorded(counterpart.model)
     offset = network.spec.label_offset
     file = tmp_path / "converted.safetensors"
-    weights = counterpart.weight_map(network.shapes)
+    weights = counterpart.tensor_map(network.shapes)
     write_safetensors(file, weights.to_peer(network.weights, offset))
     job = {"library": "timm", "name": name, "classes": 1000, "file": str(file)}
     answer = torch_process("run", network.images, correct=bool(counterpart.difference), **job)
@@ -51,7 +51,7 @@ def test_timm_computes_the_same(name, recorded, torch_process, tmp_path):
 def test_every_name_and_shape_is_timms(recorded_shapes, torch_process):
     for name, counterpart in COUNTERPARTS.items():
         shapes = recorded_shapes(counterpart.model)
-        weights = counterpart.weight_map(shapes)
+        weights = counterpart.tensor_map(shapes)
         ours = {entry.peer: entry.peer_shape(1000) for entry in weights.entries}
         for gamma, peer in weights.scales.items():
             ours[peer] = shapes[gamma.removesuffix("gamma") + "beta"]

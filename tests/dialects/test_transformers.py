@@ -17,7 +17,7 @@ def test_transformers_computes_the_same(name, recorded, torch_process, tmp_path)
     counterpart = COUNTERPARTS[name]
     network = recorded(counterpart.model)
     file = tmp_path / "converted.safetensors"
-    weights = counterpart.weight_map(network.shapes)
+    weights = counterpart.tensor_map(network.shapes)
     write_safetensors(file, weights.to_peer(network.weights))
     job = {"library": "transformers", "name": name, "arguments": counterpart.arguments}
     answer = torch_process("run", network.images, classes=1001, file=str(file), **job)

@@ -19,7 +19,7 @@ def timm_file(recorded, tmp_path_factory):
     """A small network of timm's; the test of timm itself shows that it is one."""
     network = recorded(V3_SMALL.model)
     path = tmp_path_factory.mktemp("timm") / "model.safetensors"
-    save_file(V3_SMALL.weight_map(network.shapes).to_peer(network.weights, 1), path)
+    save_file(V3_SMALL.tensor_map(network.shapes).to_peer(network.weights, 1), path)
     return path
 
 
@@ -100,7 +100,7 @@ def test_a_strange_tensor_keeps_its_name_and_a_wrong_shape_is_shown(timm_file, r
 def test_scales_that_the_network_leaves_out_are_not_dropped(recorded_shapes, tmp_path):
     shapes = recorded_shapes("inception_v3")
     zeros = {name: np.broadcast_to(np.float32(0), shape) for name, shape in shapes.items()}
-    tensors = INCEPTION.weight_map(shapes).to_peer(zeros, 1)
+    tensors = INCEPTION.tensor_map(shapes).to_peer(zeros, 1)
     tensors["Conv2d_1a_3x3.bn.weight"][3] = 0.5
     save_file(tensors, tmp_path / "scaled.safetensors")
     with pytest.raises(zoo.CheckpointMismatchError, match="scales") as raised:

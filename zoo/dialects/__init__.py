@@ -5,7 +5,7 @@
 
 One file a library holds its tables: timm, transformers, keras_applications; and native, the rule by
 which the models of `zoo.to_native` are named. A `Counterpart` is one network there, which makes a
-`WeightMap` of the TF1 variables' names and shapes.
+`TensorMap` of the TF1 variables' names and shapes.
 """
 
 import importlib

@@ -18,7 +18,7 @@ from zoo.dialects.counterpart import Counterpart
 from zoo.dialects.files import check_folder, write_safetensors
 from zoo.dialects.opening import open_weights
 from zoo.dialects.recognition import DIALECTS, SLIM, Dialect
-from zoo.dialects.weight_map import Shape
+from zoo.dialects.tensor_map import Shape
 from zoo.errors import ArgumentError, CheckpointMismatchError, nearest_names
 
 if TYPE_CHECKING:
@@ -359,7 +359,7 @@ def _write_slim(network: _Network, output) -> tuple[str, int, list[str]]:
 def _write_peer(network: _Network, dialect: Dialect, output) -> tuple[str, int, list[str]]:
     counterpart = _counterpart(dialect, network.spec)
     left_out = [name for name in network.shapes if name.startswith(counterpart.without)]
-    weights = counterpart.weight_map(network.shapes)
+    weights = counterpart.tensor_map(network.shapes)
     notes = []
     if left_out:
         notes.append(f"{_scopes(left_out)}, which serves training alone, is left out")

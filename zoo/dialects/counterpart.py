@@ -10,7 +10,7 @@ import numpy as np
 
 from zoo import registry
 from zoo.checkpoints import Checkpoint
-from zoo.dialects.weight_map import CONV, DENSE, DEPTHWISE, SAME, Entry, Layout, Shape, WeightMap
+from zoo.dialects.tensor_map import CONV, DENSE, DEPTHWISE, SAME, Entry, Layout, Shape, TensorMap
 from zoo.errors import CheckpointMismatchError, RegistryError
 
 # A pattern and what takes the place of each of its matches, as in `re.sub`.
@@ -80,7 +80,7 @@ class Counterpart:
             scope = re.sub(pattern, replacement, scope)
         return scope.replace("/", self.separator)
 
-    def weight_map(self, shapes: Mapping[str, Shape]) -> WeightMap:
+    def tensor_map(self, shapes: Mapping[str, Shape]) -> TensorMap:
         """The map of a network whose TF1 variables have these names and shapes.
 
         Raises:
@@ -112,7 +112,7 @@ class Counterpart:
                 if f"{scope}/gamma" not in shapes and "gamma" in self.leaves:
                     scales[f"{scope}/gamma"] = f"{module}{self.separator}{self.leaves['gamma'][0]}"
         check_unique(self, entries)
-        return WeightMap(tuple(entries), scales, frozenset(ignored))
+        return TensorMap(tuple(entries), scales, frozenset(ignored))
 
     def is_in(self, checkpoint: Checkpoint) -> bool:
         """Whether a checkpoint, by one name, may be this network."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from zoo import identification
 from zoo.dialects.counterpart import DENSE_WEIGHTS, Counterpart
-from zoo.dialects.weight_map import FLAT, SAME, Layout
+from zoo.dialects.tensor_map import FLAT, SAME, Layout
 
 _LEAVES: Mapping[str, tuple[str, Layout]] = {
     "weights": ("kernel", SAME),

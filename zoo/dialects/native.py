@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from zoo import registry
 from zoo.checkpoints import Checkpoint
 from zoo.dialects.counterpart import Counterpart, check_unique
-from zoo.dialects.weight_map import SAME, Entry, Layout, Shape, WeightMap
+from zoo.dialects.tensor_map import SAME, Entry, Layout, Shape, TensorMap
 from zoo.errors import CheckpointMismatchError
 from zoo.identification import architectures
 from zoo.native.emitting import layer_name
@@ -57,7 +57,7 @@ class NativeModel(Counterpart):
     def module(self, scope: str) -> str:
         return _layer(scope)
 
-    def weight_map(self, shapes: Mapping[str, Shape]) -> WeightMap:
+    def tensor_map(self, shapes: Mapping[str, Shape]) -> TensorMap:
         head = registry.info(self.model).load_adapter().head
         entries = []
         for name, shape in shapes.items():
@@ -75,7 +75,7 @@ class NativeModel(Counterpart):
             peer = f"{self.module(scope or name)}/{weight}"
             entries.append(Entry(name, peer, SAME, tuple(shape), name.startswith(head)))
         check_unique(self, entries)
-        return WeightMap(tuple(entries), {}, frozenset())
+        return TensorMap(tuple(entries), {}, frozenset())
 
     def is_in(self, checkpoint: Checkpoint) -> bool:
         """Whether a layer is of the network's outermost scope."""

@@ -12,7 +12,7 @@ from zoo.checkpoints import Checkpoint
 from zoo.dialects import keras_applications, native, timm, transformers
 from zoo.dialects.counterpart import Counterpart
 from zoo.dialects.hdf5 import Hdf5Checkpoint
-from zoo.dialects.weight_map import WeightMap
+from zoo.dialects.tensor_map import TensorMap
 from zoo.identification import architecture, architectures, variable_shapes
 
 SLIM = "slim"
@@ -52,7 +52,7 @@ def _counterparts(dialect: Dialect, _models: tuple[str, ...]) -> list[Counterpar
 
 
 # Besides "slim", the TF1 names themselves. One that is added needs a list of counterparts, whose
-# `weight_map` may come from tables, as these do, or from anywhere else.
+# `tensor_map` may come from tables, as these do, or from anywhere else.
 DIALECTS: dict[str, Dialect] = {
     dialect.name: dialect
     for dialect in (
@@ -124,7 +124,7 @@ def recognise(checkpoint: Checkpoint) -> Recognition | None:
 
 def compare(checkpoint: Checkpoint, dialect: Dialect, counterpart: Counterpart) -> Recognition:
     """How well a checkpoint is this network."""
-    weights = counterpart.weight_map(variable_shapes(counterpart.model))
+    weights = counterpart.tensor_map(variable_shapes(counterpart.model))
     if isinstance(checkpoint, Hdf5Checkpoint):
         matched, classes = _matched_shapes(checkpoint, weights)
     else:
@@ -136,7 +136,7 @@ def compare(checkpoint: Checkpoint, dialect: Dialect, counterpart: Counterpart) 
     return Recognition(dialect, counterpart, matched, len(weights.entries), classes)
 
 
-def _matched_shapes(checkpoint: Hdf5Checkpoint, weights: WeightMap) -> tuple[int, int | None]:
+def _matched_shapes(checkpoint: Hdf5Checkpoint, weights: TensorMap) -> tuple[int, int | None]:
     """How many tensors an HDF5 file, whose names tell little, has by shape; and its classes."""
     there = Counter(checkpoint.shape(name) for name in checkpoint.weights)
     body = Counter(entry.peer_shape() for entry in weights.entries if not entry.counts_classes)

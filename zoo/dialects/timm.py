@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from zoo.dialects.counterpart import TORCH_LEAVES, Counterpart
-from zoo.dialects.weight_map import CONV, DEPTHWISE
+from zoo.dialects.tensor_map import CONV, DEPTHWISE
 
 
 def _conv_and_norm(scopes: list, *bare: str) -> list:

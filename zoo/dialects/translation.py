@@ -20,7 +20,7 @@ from zoo.dialects.hdf5 import Hdf5Checkpoint, is_hdf5
 from zoo.dialects.named_layers import is_keras_file
 from zoo.dialects.opening import open_weights
 from zoo.dialects.recognition import Dialect
-from zoo.dialects.weight_map import Entry, Shape, WeightMap
+from zoo.dialects.tensor_map import Entry, Shape, TensorMap
 from zoo.errors import CheckpointMismatchError
 from zoo.identification import architecture, variable_shapes
 
@@ -37,7 +37,7 @@ class TranslatedCheckpoint(Checkpoint):
     """
 
     def __init__(
-        self, original: Checkpoint, weights: WeightMap, dialect: Dialect, counterpart: Counterpart
+        self, original: Checkpoint, weights: TensorMap, dialect: Dialect, counterpart: Counterpart
     ) -> None:
         entries = {entry.slim: entry for entry in weights.entries if entry.peer in original}
         tensors = {name: _translated(original, entry) for name, entry in entries.items()}
@@ -174,13 +174,13 @@ def translate(
     checkpoint: Checkpoint, dialect: Dialect, counterpart: Counterpart, shapes: Mapping[str, Shape]
 ) -> Checkpoint:
     """The checkpoint under the TF1 names of variables with these shapes."""
-    weights = counterpart.weight_map(shapes)
+    weights = counterpart.tensor_map(shapes)
     if isinstance(checkpoint, Hdf5Checkpoint):
         checkpoint = _through_keras(checkpoint, counterpart)
     if not weights.names.issuperset(checkpoint.names()):
         # A network without its classifier, or cut short, still knows the names of all of it.
         whole = {**_without(variable_shapes(counterpart.model), counterpart), **shapes}
-        weights = counterpart.weight_map(whole)
+        weights = counterpart.tensor_map(whole)
     for name in weights.scales.values():
         if name in checkpoint and np.any(checkpoint.read(name) != 1):
             raise CheckpointMismatchError(

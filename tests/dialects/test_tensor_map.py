@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from zoo.dialects.weight_map import CONV, DENSE, DEPTHWISE, FLAT, SAME
+from zoo.dialects.tensor_map import CONV, DENSE, DEPTHWISE, FLAT, SAME
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class WeightMap:
+class TensorMap:
     """All entries of one network in one dialect.
 
     Attributes:
