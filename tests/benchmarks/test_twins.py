@@ -106,13 +106,16 @@ def test_the_twin_has_the_same_kernels(name):
         assert spec.parameters == count
 
 
-# Names in timm's registry of models: mobilenetv1.py, resnet.py and inception_v3.py.
+# Names in timm's registry of models: mobilenetv1.py, mobilenetv3.py, resnet.py, inception_v3.py
+# and vgg.py.
 @pytest.mark.parametrize(
     ("name", "twin", "classes"),
     [
         ("mobilenet_v1", "mobilenetv1_100", 1001),
         ("mobilenet_v1_1.0_192", "mobilenetv1_100", 1001),
+        ("mobilenet_v3_large", "mobilenetv3_large_100", 1001),
         ("resnet_v1_50", "resnet50", 1000),
+        ("vgg_a", "vgg11", 1000),
         ("inception_v3", "inception_v3", 1001),
     ],
 )
@@ -134,7 +137,7 @@ def test_timms_twins_have_kernels_of_the_same_sizes():
     torch = pytest.importorskip("torch")
     if importlib.util.find_spec("timm") is None:
         pytest.skip("timm is not installed")
-    timm = peer_forms._import_timm()
+    timm = peer_forms.import_timm()
     specs = map(registry.info, registry.list_models())
     found = {spec.golden: spec for spec in specs if twins.timm_twin(spec)}
     for spec in found.values():
@@ -147,7 +150,7 @@ def test_timms_twins_have_kernels_of_the_same_sizes():
         }
         theirs = (tuple(weight.shape) for weight in model.parameters())
         assert sizes(recorded.values()) == sizes(theirs), spec.name
-    assert set(twins._TIMM_TWINS) == {spec.adapter for spec in found.values()}
+    assert set(twins._TIMM_TWINS) <= {spec.adapter for spec in found.values()}
 
 
 def sizes(shapes) -> Counter:

@@ -12,21 +12,9 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
+from zoo.benchmarks.peer_forms import import_timm
+
 torch.set_num_threads(2)
-
-
-def import_timm():
-    """timm, which imports torchvision: a build for GPUs fails to, beside PyTorch's for CPUs."""
-    try:
-        import torchvision  # noqa: F401
-    except RuntimeError:
-        library = torch.library.Library("torchvision", "DEF")
-        for name in ("nms", "qnms"):  # The operators that it looks for.
-            library.define(f"{name}(Tensor a, Tensor b, float c) -> Tensor")
-        import_timm.library = library  # As long as it lives, so do its operators.
-    import timm
-
-    return timm
 
 
 def make(job):

@@ -55,7 +55,7 @@ def _timm(compiles: bool, setting: Setting) -> Runnable:
 
     place = torch_device(setting)
     spec = registry.info(setting.model)
-    model = _import_timm().create_model(**timm_twin(spec)).train(setting.trains)
+    model = import_timm().create_model(**timm_twin(spec)).train(setting.trains)
     model = model.to(place, memory_format=torch.channels_last)
     mixed = torch.autocast(place, getattr(torch, setting.dtype), enabled=setting.dtype != "float32")
 
@@ -95,7 +95,7 @@ def _channels_first(put: Callable[[Batch], Batch]) -> Callable[[Batch], Batch]:
     return put_so
 
 
-def _import_timm():
+def import_timm():
     """timm, which imports torchvision: a build for GPUs fails to, beside PyTorch's for CPUs."""
     import torch
 
@@ -105,7 +105,7 @@ def _import_timm():
         library = torch.library.Library("torchvision", "DEF")
         for name in ("nms", "qnms"):  # The operators that it looks for.
             library.define(f"{name}(Tensor a, Tensor b, float c) -> Tensor")
-        _import_timm.library = library  # As long as it lives, so do its operators.
+        import_timm.library = library  # As long as it lives, so do its operators.
     import timm
 
     return timm

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from zoo import registry
 from zoo.registry import ModelSpec
 
 
@@ -54,7 +55,9 @@ TWINS: Mapping[str, Twin] = {
 }
 
 # Adapter -> timm's name of the network, by the arguments that make it the same; with others it is
-# another network. timm's ResNets stride in the first unit of a block, Slim's in the last.
+# another network. Of those that are not to be converted (zoo/dialects/timm.py has the others), or
+# that timm has in a faster form, for its own weights: MobileNets pad alike on all sides, and
+# ResNets stride in the first unit of a block, Slim's in the last.
 _FINE = {"finegrain_classification_mode": True}
 _TIMM_TWINS: Mapping[str, Sequence[tuple[Mapping[str, object], str]]] = {
     "zoo.adapters.mobilenet_v1:MobileNetV1": [({"depth_multiplier": 1.0}, "mobilenetv1_100")],
@@ -77,13 +80,6 @@ _TIMM_TWINS: Mapping[str, Sequence[tuple[Mapping[str, object], str]]] = {
     "zoo.adapters.resnet_v2:ResNetV2_50": [({}, "resnetv2_50")],
     "zoo.adapters.resnet_v2:ResNetV2_101": [({}, "resnetv2_101")],
     "zoo.adapters.resnet_v2:ResNetV2_152": [({}, "resnetv2_152")],
-    "zoo.adapters.inception:InceptionV3": [({}, "inception_v3")],
-    "zoo.adapters.inception_v4:InceptionV4": [({}, "inception_v4")],
-    "zoo.adapters.inception_resnet_v2:InceptionResnetV2": [({}, "inception_resnet_v2")],
-    "zoo.adapters.vgg:VGG16": [({}, "vgg16")],
-    "zoo.adapters.vgg:VGG19": [({}, "vgg19")],
-    "zoo.adapters.nasnet:NASNetLarge": [({}, "nasnetalarge")],
-    "zoo.adapters.pnasnet:PNASNetLarge": [({}, "pnasnet5large")],
 }
 
 
@@ -114,8 +110,17 @@ def make_twin(spec: ModelSpec, twin: Twin):
 
 def timm_twin(spec: ModelSpec) -> dict | None:
     """`timm.create_model`'s arguments for the twin of a registered model; None without one."""
-    known = _TIMM_TWINS.get(spec.adapter, ()) if isinstance(spec.adapter, str) else ()
-    for arguments, name in known:
-        if dict(spec.arguments) == arguments:
+    from zoo.dialects import timm
+
+    known = [
+        (adapter, arguments, name)
+        for adapter, twins in _TIMM_TWINS.items()
+        for arguments, name in twins
+    ]
+    for peer in timm.counterparts():
+        same = registry.info(peer.model)
+        known.append((same.adapter, same.arguments, peer.name))
+    for adapter, arguments, name in known:
+        if (spec.adapter, dict(spec.arguments)) == (adapter, dict(arguments)):
             return {"model_name": name, "num_classes": spec.num_classes}
     return None
