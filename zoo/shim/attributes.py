@@ -10,7 +10,8 @@ import keras
 import tensorflow as tf
 from tensorflow.python.keras.mixed_precision import autocast_variable
 
-from zoo.shim.store import add_weight, outside_of_any_graph
+from zoo.shim.tracking import add_weight
+from zoo.shim.variables import outside_of_any_graph
 
 
 def track_attributes(layer: keras.layers.Layer) -> None:

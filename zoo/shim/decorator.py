@@ -12,6 +12,7 @@ import tensorflow as tf
 from zoo.errors import ShimError
 from zoo.shim import activity, freezing
 from zoo.shim.attributes import track_attributes
+from zoo.shim.calls import continued
 from zoo.shim.store import VariableStore
 from zoo.shim.tracing import TracedMethod
 
@@ -73,7 +74,7 @@ def track_tf1_style_variables(method: Callable) -> Callable:
     def decorated(self, *args, **kwargs):
         state = _state_of(self)
         if state.store.is_in_use():
-            with state.store.in_use_by(method.__name__):
+            with continued(method.__name__):
                 return method(self, *args, **kwargs)
         bound = signature.bind(self, *args, **kwargs)
         bound.apply_defaults()

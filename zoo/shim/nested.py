@@ -9,7 +9,7 @@ import keras
 from tensorflow.python.ops import template
 
 from zoo.errors import ShimError
-from zoo.shim.store import current_call
+from zoo.shim.calls import current_call
 
 
 def get_or_create_layer(

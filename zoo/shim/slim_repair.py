@@ -25,7 +25,7 @@ from tf_slim.ops import variables
 from tf_slim.training import training
 
 from zoo.shim import freezing, normalization
-from zoo.shim.store import current_call
+from zoo.shim.calls import current_call
 
 v1 = tf.compat.v1
 learning = tf_slim.learning

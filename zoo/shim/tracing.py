@@ -12,7 +12,7 @@ from tensorflow.python.ops import variable_scope
 
 from zoo.errors import ShimError
 from zoo.shim import freezing
-from zoo.shim.store import outside_of_any_graph
+from zoo.shim.variables import outside_of_any_graph
 
 v1 = tf.compat.v1
 

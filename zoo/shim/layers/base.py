@@ -14,7 +14,7 @@ from tensorflow.python.layers import base
 
 from zoo.errors import ShimError
 from zoo.shim import activity
-from zoo.shim.store import current_call
+from zoo.shim.calls import current_call
 
 v1 = tf.compat.v1
 
