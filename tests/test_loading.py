@@ -14,7 +14,8 @@ from tensorflow.python.ops import init_ops
 
 import zoo
 from zoo import registry
-from zoo.adapters.inception import InceptionV1, InceptionV3
+from zoo.adapters.inception import InceptionV3
+from zoo.adapters.lenet import LeNet
 from zoo.adapters.mobilenet_v1 import MobileNetV1
 from zoo.errors import (
     ArgumentError,
@@ -195,9 +196,9 @@ def test_a_damaged_data_file(small_checkpoint, tmp_path):
 
 
 def test_a_checkpoint_of_another_architecture_says_which(tmp_path):
-    network = InceptionV1(num_classes=11)
-    path = save_as_tf1_does(network, (224, 224, 3), tmp_path / "other.ckpt")
-    with pytest.raises(CheckpointMismatchError, match="it fits inception_v1") as raised:
+    network = LeNet(num_classes=11)
+    path = save_as_tf1_does(network, (28, 28, 1), tmp_path / "other.ckpt")
+    with pytest.raises(CheckpointMismatchError, match="it fits lenet") as raised:
         load(path)
     assert len(raised.value.missing) == 137
     assert "11 classes" in str(raised.value)
@@ -244,7 +245,7 @@ def test_no_network_says_what_failed_and_what_to_do(tmp_path, monkeypatch):
 
 def test_a_model_without_published_checkpoint_says_so():
     with pytest.raises(ArgumentError, match="weights=None"):
-        zoo.load("resnet_v2_200")
+        zoo.load("lenet")
 
 
 @pytest.mark.parametrize("shape", [(128, 128), (128, 128, None), (0, 128, 3)])
