@@ -3,9 +3,13 @@
 
 import networks
 import numpy as np
+import pytest
 import recipe
 
 from zoo.native import to_native
+
+# Of the layers of nasnet_cifar, fewer.
+NARROW = next(case for case in networks.recorded_cases() if case["arch"] == "nasnet_cifar")
 
 
 def test_logits_on_every_backend(arch, recorded_model, backends_of, described, tmp_path):
@@ -29,6 +33,16 @@ def test_logits_on_every_backend(arch, recorded_model, backends_of, described, t
     # After what a ResNet V2 adds or a NASNet concatenates there is no layer to fold into.
     stays = arch.startswith(("resnet_v2", "nasnet", "pnasnet"))
     assert ("BatchNormalization" in kinds) <= stays
+
+
+@pytest.mark.slow
+def test_a_narrow_nasnet_on_every_backend(recorded_model, backends, described, tmp_path):
+    shape = (2, *NARROW["size"], 3)
+    native = to_native(recorded_model("nasnet_cifar", shape[1:], **NARROW["arguments"]))
+    for backend in backends:
+        result = networks.samples(backend.run(tmp_path, shape, **described(native)))
+        apart = networks.relative_difference(result, NARROW["samples"], NARROW["scale"])
+        assert apart < 1e-4, backend.name
 
 
 def expected_logits(arch, model, images):
