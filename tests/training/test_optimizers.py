@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 
 from zoo.errors import ArgumentError
-from zoo.training.optimizers import Adagrad, Adam, GradientDescent, Momentum, RMSProp
+from zoo.training.optimizers import (
+    Adagrad,
+    Adam,
+    GradientDescent,
+    Momentum,
+    RMSProp,
+    with_slims_settings,
+)
 
 
 @pytest.mark.parametrize("age", [1, 30, 700, 5_000, 60_000, 300_000])
@@ -64,3 +71,14 @@ def test_slots_start_as_tf1_starts_them():
         state = optimizer.state_of({"v": variable})
         for slot, start in zip(state.values(), starts, strict=True):
             np.testing.assert_array_equal(slot, np.full(2, start, np.float32))
+
+
+def test_defaults_are_tensorflow_1_15s():
+    """Of tf.train.RMSPropOptimizer and AdamOptimizer; Slim's script has its own."""
+    rmsprop, adam = RMSProp(), Adam()
+    assert (rmsprop.decay, rmsprop.momentum, rmsprop.epsilon) == (0.9, 0.0, 1e-10)
+    assert float(adam.learning_rate) == pytest.approx(1e-3)
+    assert (adam.beta1, adam.beta2, adam.epsilon) == (0.9, 0.999, 1e-8)
+    slims = with_slims_settings(RMSProp), with_slims_settings(Adam)
+    assert [float(one.learning_rate) for one in slims] == pytest.approx([0.01, 0.01])
+    assert [one.epsilon for one in slims] == [1.0, 1.0] and slims[0].momentum == 0.9

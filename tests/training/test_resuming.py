@@ -62,13 +62,14 @@ def train(model, steps=STEPS):
     return losses
 
 
-# As tools/record_training.py made them; what is left out is Slim's default.
+# As tools/record_training.py made them.
+SLIMS = {"momentum": 0.9, "epsilon": 1.0}
 OPTIMIZERS = {
     "gradient_descent": (GradientDescent, {}),
     "momentum": (Momentum, {}),
     "nesterov": (Momentum, {"use_nesterov": True}),
-    "rmsprop": (RMSProp, {"moving_average_decay": 0.8}),
-    "rmsprop_centered": (RMSProp, {"centered": True}),
+    "rmsprop": (RMSProp, {"moving_average_decay": 0.8, **SLIMS}),
+    "rmsprop_centered": (RMSProp, {"centered": True, **SLIMS}),
     "adam": (Adam, {"epsilon": 1e-3}),
     "adagrad": (Adagrad, {}),
 }
@@ -86,7 +87,7 @@ def test_the_next_ten_losses_are_tensorflow_1_15s(name, kind, folder, network, l
 
 
 def test_variables_slots_and_moving_averages_are_tensorflow_1_15s(folder, network):
-    resume = RMSProp(rate("decaying"), moving_average_decay=0.8)
+    resume = RMSProp(rate("decaying"), moving_average_decay=0.8, **SLIMS)
     model = zoo.wrap(network, (16, 16, 3), tf1_ckpt=folder / "rmsprop", resume=resume)
     train(model)
     variables = tf1_variables(model)
@@ -111,7 +112,7 @@ def test_a_registered_network_goes_on(folder, losses):
         depth_multiplier=0.01,
         min_depth=4,
         dropout_keep_prob=1.0,
-        resume=RMSProp(rate("decaying", RATE / 5000)),
+        resume=RMSProp(rate("decaying", RATE / 5000), **SLIMS),
     )
     # The output is probabilities. 69 normalizations in a row: 2e-5 was seen.
     np.testing.assert_allclose(train(model), losses["inception"]["decaying"], rtol=1e-4)
@@ -122,6 +123,8 @@ def test_the_kind_is_recognised_and_slims_settings_are_said(folder, network, cap
     for name, kind in kinds.items():
         model = zoo.wrap(network, (16, 16, 3), tf1_ckpt=folder / name, resume=True)
         assert type(model.optimizer) is kind
+        if kind is RMSProp:
+            assert (model.optimizer.momentum, model.optimizer.epsilon) == (0.9, 1.0)
     with caplog.at_level(logging.WARNING, "zoo"):
         zoo.wrap(network, (16, 16, 3), tf1_ckpt=folder / "momentum", resume=True)
     assert "step 6 with Momentum(learning_rate=0.01, momentum=0.9" in caplog.text

@@ -7,8 +7,9 @@ up, and at the end of `fit` take the variables' places. The update rules here ar
 TensorFlow 1.15.5's kernels (tensorflow/core/kernels/training_ops.cc).
 
 What a checkpoint does not hold, learning rate, momentum and the like, are arguments. Their
-defaults are those of the Slim model library's train_image_classifier.py, which where they differ
-from TensorFlow's are odd ones: epsilon 1.0 for Adam too.
+defaults are TensorFlow 1.15.5's, so that `Adam(rate)` is what `tf.train.AdamOptimizer(rate)` was;
+where it has none, those of the Slim model library's train_image_classifier.py. That script's own
+for RMSProp and Adam are odd ones, epsilon 1.0: `with_slims_settings`.
 """
 
 from __future__ import annotations
@@ -195,7 +196,7 @@ class RMSProp(TF1Optimizer):
         learning_rate, moving_average_decay, **options: as in TF1Optimizer.
         decay: what is kept of the mean square at each step.
         momentum: what is kept of the last step.
-        epsilon: added to the mean square. TensorFlow's own default is 1e-10.
+        epsilon: added to the mean square. Slim's script has 1.0, and momentum 0.9.
         centered: divides by the variance instead; a third slot has the mean.
     """
 
@@ -203,8 +204,8 @@ class RMSProp(TF1Optimizer):
         self,
         learning_rate: float | Schedule = 0.01,
         decay: float = 0.9,
-        momentum: float = 0.9,
-        epsilon: float = 1.0,
+        momentum: float = 0.0,
+        epsilon: float = 1e-10,
         centered: bool = False,
         **options,
     ) -> None:
@@ -245,17 +246,17 @@ class Adam(TF1Optimizer):
     Args:
         learning_rate, moving_average_decay, **options: as in TF1Optimizer.
         beta1, beta2: what is kept of the means of gradient and squared gradient.
-        epsilon: added to the root. TensorFlow's own default is 1e-8.
+        epsilon: added to the root. Slim's script has 1.0, and a learning rate of 0.01.
     """
 
     slot_names = ("Adam", "Adam_1")
 
     def __init__(
         self,
-        learning_rate: float | Schedule = 0.01,
+        learning_rate: float | Schedule = 0.001,
         beta1: float = 0.9,
         beta2: float = 0.999,
-        epsilon: float = 1.0,
+        epsilon: float = 1e-8,
         **options,
     ) -> None:
         super().__init__(learning_rate, **options)
@@ -346,3 +347,19 @@ class Adagrad(TF1Optimizer):
     def get_config(self) -> dict:
         own = {"initial_accumulator_value": self.initial_accumulator_value}
         return {**super().get_config(), **own}
+
+
+# What train_image_classifier.py of the Slim model library gives them: its flags' defaults.
+_SLIMS = {RMSProp: {"momentum": 0.9, "epsilon": 1.0}, Adam: {"epsilon": 1.0}}
+
+
+def with_slims_settings(
+    kind: type[TF1Optimizer], learning_rate: float | Schedule = 0.01, **options
+) -> TF1Optimizer:
+    """An optimizer as Slim's training script makes it by default.
+
+    Args:
+        kind: a class of this module.
+        learning_rate, **options: as the class takes them, in place of Slim's.
+    """
+    return kind(learning_rate, **{**_SLIMS.get(kind, {}), **options})

@@ -26,6 +26,7 @@ from zoo.training.optimizers import (
     Momentum,
     RMSProp,
     TF1Optimizer,
+    with_slims_settings,
 )
 
 logger = logging.getLogger("zoo")
@@ -179,9 +180,9 @@ def _kinds(checkpoint: Checkpoint, roles: dict) -> set[str]:
 
 
 def _with_slims_settings(kind: str, roles: dict) -> TF1Optimizer:
-    if kind == "RMSProp":
-        return RMSProp(centered=any(name.endswith("/RMSProp_2") for name in roles))
-    return _SLOTTED.get(kind, GradientDescent)()
+    is_centered = any(name.endswith("/RMSProp_2") for name in roles)
+    options = {"centered": is_centered} if kind == "RMSProp" else {}
+    return with_slims_settings(_SLOTTED.get(kind, GradientDescent), **options)
 
 
 def _match(

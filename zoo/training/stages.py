@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import threading
 from collections.abc import Callable
 
@@ -11,7 +12,7 @@ import tensorflow as tf
 
 from zoo.errors import ArgumentError, TrainingError
 from zoo.training import distributed
-from zoo.training.optimizers import RMSProp
+from zoo.training.optimizers import RMSProp, with_slims_settings
 from zoo.training.progress import JoinEpoch, KeepBest, KeepState, StopEarly, state_of
 from zoo.training.run_folder import LAST
 from zoo.training.schedules import learning_rate as scheduled
@@ -22,7 +23,7 @@ from zoo.training.trainees import AUXILIARY, LOGITS, gives_probabilities
 OPTIMIZERS: dict[str, tuple[Callable, float, float]] = {
     "adam": (keras.optimizers.Adam, 1e-3, 1e-4),
     "momentum": (lambda *a, **k: keras.optimizers.SGD(*a, momentum=0.9, **k), 1e-2, 1e-3),
-    "rmsprop": (RMSProp, 1e-2, 1e-4),
+    "rmsprop": (functools.partial(with_slims_settings, RMSProp), 1e-2, 1e-4),
     "sgd": (keras.optimizers.SGD, 1e-2, 1e-3),
 }
 
