@@ -195,7 +195,8 @@ def finetune(
         output.print_json({**result.report, "folder": str(result.folder)})
         return
     print(output.printable(str(result), keep_lines=True))
-    hint(f"best.keras and the rest are in {result.folder}")
+    if result.folder.is_dir():  # of several workers the first one's machine has it
+        hint(f"best.keras and the rest are in {result.folder}")
 
 
 def _validation(text: str) -> float | str | None:
