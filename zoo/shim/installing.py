@@ -10,12 +10,10 @@ import tensorflow as tf
 from zoo.shim import layers, rnn_cell
 from zoo.shim.decorator import track_tf1_style_variables
 from zoo.shim.nested import get_or_create_layer, make_template
+from zoo.shim.patches import Patches
 from zoo.shim.random_tool import DeterministicRandomTestTool
 
-_ABSENT = object()
-
-# (object, attribute, what was there), in the order of replacement; empty while not installed.
-_replaced: list[tuple[object, str, object]] = []
+_patches = Patches()
 
 
 def install() -> None:
@@ -27,26 +25,16 @@ def install() -> None:
     - `tf.compat.v1.make_template`
     - `tf.compat.v1.nn.rnn_cell`, whole
     """
-    if _replaced:
+    if _patches:
         return
     v1 = tf.compat.v1
     for tool in (track_tf1_style_variables, get_or_create_layer, DeterministicRandomTestTool):
-        _put(v1.keras.utils, tool.__name__, tool)
-    _put(v1, "layers", layers)
-    _put(v1, "make_template", make_template)
-    _put(v1.nn, "rnn_cell", rnn_cell)
+        _patches.put(v1.keras.utils, tool.__name__, tool)
+    _patches.put(v1, "layers", layers)
+    _patches.put(v1, "make_template", make_template)
+    _patches.put(v1.nn, "rnn_cell", rnn_cell)
 
 
 def uninstall() -> None:
     """Puts back what `install` replaced; does nothing where nothing is."""
-    while _replaced:
-        owner, name, before = _replaced.pop()
-        if before is _ABSENT:
-            delattr(owner, name)
-        else:
-            setattr(owner, name, before)
-
-
-def _put(owner: object, name: str, value: object) -> None:
-    _replaced.append((owner, name, vars(owner).get(name, _ABSENT)))
-    setattr(owner, name, value)
+    _patches.restore()

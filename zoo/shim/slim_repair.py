@@ -26,18 +26,17 @@ from tf_slim.training import training
 
 from zoo.shim import freezing, normalization
 from zoo.shim.calls import current_call
+from zoo.shim.patches import Patches
 
 v1 = tf.compat.v1
 learning = tf_slim.learning
 
-# (owner, attribute, what was there), in the order of replacement; empty while not repaired.
-_originals: list[tuple[types.ModuleType, str, object]] = []
-_ABSENT = object()
+_patches = Patches()
 
 
 def repair_tf_slim() -> None:
     """Applies every repair, or none if one fails. Does nothing when they are in place already."""
-    if _originals:
+    if _patches:
         return
     try:
         for repair in REPAIRS:
@@ -49,17 +48,7 @@ def repair_tf_slim() -> None:
 
 def restore_tf_slim() -> None:
     """Puts back what `repair_tf_slim` replaced. Does nothing when nothing is replaced."""
-    while _originals:
-        owner, name, original = _originals.pop()
-        if original is _ABSENT:
-            delattr(owner, name)
-        else:
-            setattr(owner, name, original)
-
-
-def _put(owner: types.ModuleType, name: str, value: object) -> None:
-    _originals.append((owner, name, vars(owner).get(name, _ABSENT)))
-    setattr(owner, name, value)
+    _patches.restore()
 
 
 class _ModuleView(types.ModuleType):
@@ -76,7 +65,7 @@ class _ModuleView(types.ModuleType):
 
 def _put_names(owner: types.ModuleType, alias: str, **names: object) -> None:
     """Gives `owner`, a tf-slim module, the names in the TensorFlow module it calls `alias`."""
-    _put(owner, alias, _ModuleView(getattr(owner, alias), names))
+    _patches.put(owner, alias, _ModuleView(getattr(owner, alias), names))
 
 
 # ----- names and habits that TensorFlow and NumPy dropped -----
@@ -131,9 +120,9 @@ def put_back_batch_normalization() -> None:
     """
     owner = layers.normalization_layers
     for name in ("BatchNormalization", "BatchNorm"):
-        _put(owner, name, normalization.BatchNormalization)
+        _patches.put(owner, name, normalization.BatchNormalization)
     for name in ("batch_normalization", "batch_norm"):
-        _put(owner, name, normalization.batch_normalization)
+        _patches.put(owner, name, normalization.batch_normalization)
 
 
 def slice_checkpoint_values_for_partitions() -> None:
@@ -196,8 +185,8 @@ def look_up_variables_by_identity() -> None:
         found = (v for scope in included for v in variables.get_variables(scope))
         return [variable for variable in found if variable not in excluded]
 
-    _put(variables, "get_variables_to_restore", get_variables_to_restore)
-    _put(tf_slim, "get_variables_to_restore", get_variables_to_restore)
+    _patches.put(variables, "get_variables_to_restore", get_variables_to_restore)
+    _patches.put(tf_slim, "get_variables_to_restore", get_variables_to_restore)
 
 
 def name_scopes_in_eager_mode() -> None:
@@ -230,7 +219,7 @@ def end_points_of_one_call() -> None:
         in_graph = ((k, v) for k, v in end_points.items() if not isinstance(v, ops.EagerTensor))
         return OrderedDict(in_graph)
 
-    _put(utils, "convert_collection_to_dict", convert_collection_to_dict)
+    _patches.put(utils, "convert_collection_to_dict", convert_collection_to_dict)
 
 
 def forget_updates_that_ran() -> None:
@@ -291,7 +280,7 @@ def make_variables_of_zero_debias_at_inference() -> None:
                     )
         return outputs
 
-    _put(layers, "_fused_batch_norm", _fused_batch_norm)
+    _patches.put(layers, "_fused_batch_norm", _fused_batch_norm)
 
 
 REPAIRS: tuple[Callable[[], None], ...] = (
