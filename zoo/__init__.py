@@ -6,7 +6,7 @@
 >>> model.decode(probabilities, top=5)
 """
 
-import importlib
+from zoo.lazy import bound_on_use
 
 # Name -> the module that has it. Bound on first use: `import zoo` imports neither
 # TensorFlow nor anything else that is heavy.
@@ -35,14 +35,7 @@ _HOME = {
 
 __all__ = sorted(_HOME)
 __version__ = "0.1.0"
-
-
-def __getattr__(name: str):
-    if name not in _HOME:
-        raise AttributeError(f"module 'zoo' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOME[name]), name)
-    globals()[name] = value
-    return value
+__getattr__ = bound_on_use(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

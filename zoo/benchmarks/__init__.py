@@ -9,7 +9,7 @@ Everything that is compared is measured in turn, round after round, so that what
 does meets all sides alike; a ratio is the median over the rounds.
 """
 
-import importlib
+from zoo.lazy import bound_on_use
 
 _HOME = {
     "FORMS": "zoo.benchmarks.forms",
@@ -31,11 +31,4 @@ _HOME = {
 }
 
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str):
-    if name not in _HOME:
-        raise AttributeError(f"module 'zoo.benchmarks' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOME[name]), name)
-    globals()[name] = value
-    return value
+__getattr__ = bound_on_use(__name__, _HOME)

@@ -8,7 +8,7 @@ which the models of `zoo.to_native` are named. A `Counterpart` is one network th
 `TensorMap` of the TF1 variables' names and shapes.
 """
 
-import importlib
+from zoo.lazy import bound_on_use
 
 # Name -> the module that has it, bound on first use: a file that cannot be opened is told before
 # TensorFlow is imported.
@@ -25,11 +25,4 @@ _HOME = {
 }
 
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str):
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOME[name]), name)
-    globals()[name] = value
-    return value
+__getattr__ = bound_on_use(__name__, _HOME)

@@ -5,8 +5,9 @@ Nothing is imported until it is used, so this package costs no TensorFlow.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from zoo.lazy import bound_on_use
 
 if TYPE_CHECKING:
     from zoo.images.decoding import Prediction, decode
@@ -15,16 +16,16 @@ if TYPE_CHECKING:
     from zoo.images.labels import BACKGROUND, Label, imagenet_labels
     from zoo.images.preprocessing import preprocess
 
-_MODULES = {
-    "Prediction": "decoding",
-    "decode": "decoding",
-    "ImageNotFoundError": "files",
-    "read_image": "files",
-    "BACKGROUND": "labels",
-    "Label": "labels",
-    "imagenet_labels": "labels",
-    "KINDS": "kinds",
-    "preprocess": "preprocessing",
+_HOME = {
+    "Prediction": "zoo.images.decoding",
+    "decode": "zoo.images.decoding",
+    "ImageNotFoundError": "zoo.images.files",
+    "read_image": "zoo.images.files",
+    "BACKGROUND": "zoo.images.labels",
+    "Label": "zoo.images.labels",
+    "imagenet_labels": "zoo.images.labels",
+    "KINDS": "zoo.images.kinds",
+    "preprocess": "zoo.images.preprocessing",
 }
 
 __all__ = [
@@ -38,12 +39,7 @@ __all__ = [
     "preprocess",
     "read_image",
 ]
-
-
-def __getattr__(name: str):
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+__getattr__ = bound_on_use(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

@@ -1,6 +1,6 @@
 """Proof that a loaded network is still the TF1 graph's function."""
 
-import importlib
+from zoo.lazy import bound_on_use
 
 # Bound on first use: results are shown without TensorFlow.
 _HOME = {
@@ -18,11 +18,4 @@ _HOME = {
 }
 
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str):
-    if name not in _HOME:
-        raise AttributeError(f"module 'zoo.validation' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOME[name]), name)
-    globals()[name] = value
-    return value
+__getattr__ = bound_on_use(__name__, _HOME)
