@@ -1,23 +1,15 @@
-"""Files that are complete under their final name, or not there at all."""
+"""Weights written for other libraries."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from zoo.atomic import replacing
 from zoo.errors import ArgumentError
-
-
-@contextlib.contextmanager
-def complete_or_absent(path: str | os.PathLike) -> Iterator[Path]:
-    """`replacing` of one file."""
-    with replacing(path) as (made,):
-        yield made
 
 
 def check_folder(path: str | os.PathLike) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from zoo.dialects.files import complete_or_absent
+from zoo.atomic import replacing
 from zoo.errors import ArgumentError
 from zoo.training.workers import Workers
 
@@ -104,7 +104,7 @@ class RunFolder:
         """
 
         def write() -> None:
-            with self._telling_what_stays(), complete_or_absent(self.path / name) as made:
+            with self._telling_what_stays(), replacing(self.path / name) as (made,):
                 make(made)
 
         self.workers.of_chief(write)
@@ -152,7 +152,7 @@ class RunFolder:
         state = {**self._state, **facts}
         arrays = f"state.{state['stage']}-{state['step']}.npz"
         with self._telling_what_stays():
-            with complete_or_absent(self.path / arrays) as made, open(made, "wb") as file:
+            with replacing(self.path / arrays) as (made,), open(made, "wb") as file:
                 values = (keras.ops.convert_to_numpy(variable) for variable in variables)
                 np.savez(file, **{str(index): value for index, value in enumerate(values)})
             state = self._written({**state, "arrays": arrays})
@@ -160,7 +160,7 @@ class RunFolder:
         return state
 
     def _written(self, state: dict) -> dict:
-        with complete_or_absent(self.path / "state.json") as made:
+        with replacing(self.path / "state.json") as (made,):
             made.write_text(json.dumps(state, indent=1), encoding="utf-8")
         return state
 
