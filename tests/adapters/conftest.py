@@ -4,6 +4,27 @@ import networks
 import pytest
 import recipe
 
+# Other widths and depths of networks that are trained here: these are with --every-network.
+SAME_CODE = {
+    "mobilenet_edgetpu_075",
+    "mobilenet_v1_050",
+    "mobilenet_v1_075",
+    "mobilenet_v2_050",
+    "mobilenet_v2_075",
+    "mobilenet_v2_130",
+    "mobilenet_v2_140",
+    "mobilenet_v3_large_075",
+    "mobilenet_v3_small_075",
+    "resnet_v1_101",
+    "resnet_v1_152",
+    "resnet_v1_200",
+    "resnet_v2_101",
+    "resnet_v2_152",
+    "resnet_v2_200",
+    "vgg_16",
+    "vgg_19",
+}
+
 
 @pytest.fixture(name="make")
 def make_fixture():
@@ -44,9 +65,12 @@ def pytest_generate_tests(metafunc):
     """`arch` is every recorded network, `case` every recorded set of arguments."""
     if "built" in metafunc.fixturenames:
         small = ("mobilenet_v1_025", "alexnet_v2", "inception_v1", "cifarnet", "lenet")
+        every = metafunc.config.getoption("--every-network")
+        left_out = SAME_CODE if metafunc.function.__name__ == "test_training" else ()
         archs = [
             pytest.param(arch, marks=() if arch in small else pytest.mark.slow)
             for arch in networks.registered()
+            if every or arch not in left_out
         ]
         metafunc.parametrize("built", archs, indirect=True, scope="module")
     if "case" in metafunc.fixturenames:
