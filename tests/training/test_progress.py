@@ -53,7 +53,7 @@ def test_what_a_killed_process_was_writing_goes(tmp_path):
 
 def test_settings_are_compared_by_value(tmp_path):
     settings = [{"optimizer": keras.optimizers.Adam(rate)} for rate in (0.1, 0.1, 0.2)]
-    RunFolder(tmp_path / "run", settings[0])
+    RunFolder(tmp_path / "run", settings[0]).save(variables(1), stage=0, step=3)
     RunFolder(tmp_path / "run", settings[1])
     with pytest.raises(ArgumentError, match="other settings"):
         RunFolder(tmp_path / "run", settings[2])
