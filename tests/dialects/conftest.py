@@ -1,9 +1,6 @@
 """What the tests of all dialects share: recorded networks, and a process that has PyTorch."""
 
 import importlib.util
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +9,7 @@ import recipe
 from networks import GOLDENS, recorded_variables, relative_difference
 
 from zoo import registry
+from zoo.processes import Process
 
 
 def shapes_of(model: str) -> dict[str, tuple[int, ...]]:
@@ -38,40 +36,24 @@ class Recorded:
         return relative_difference(logits, self.logits[:, -np.shape(logits)[1] :])
 
 
-class TorchProcess:
+class TorchProcess(Process):
     """Does jobs in tests/dialects/torch_process.py."""
 
     def __init__(self, folder: Path) -> None:
+        environment = {"PYTHONPATH": str(Path(__file__).parent)}
+        super().__init__("torch_process", environment=environment, name="the PyTorch process")
         self.images = folder / "images.npy"
-        self.errors = (folder / "stderr").open("w+")
-        self.process = subprocess.Popen(
-            [sys.executable, Path(__file__).with_name("torch_process.py")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.errors,
-            text=True,
-        )
 
     def __call__(self, do: str, images=None, **job) -> dict:
         if images is not None:
             np.save(self.images, images)
-        job = {"do": do, "images": str(self.images), **job}
-        self.process.stdin.write(json.dumps(job, default=str) + "\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline()
-        if not answer:
-            self.process.wait()
-            self.errors.seek(0)
-            raise AssertionError(self.errors.read()[-3000:])
+        job = {"images": self.images, **job}
+        paths = {name: str(value) for name, value in job.items() if isinstance(value, Path)}
+        answer = self.ask(do, **{**job, **paths})
         return {
             name: np.array(value) if name in ("logits", "corrected") else value
-            for name, value in json.loads(answer).items()
+            for name, value in answer.items()
         }
-
-    def close(self) -> None:
-        self.process.stdin.close()
-        self.process.wait()
-        self.errors.close()
 
 
 @pytest.fixture(scope="session")
@@ -89,9 +71,8 @@ def torch_process(tmp_path_factory):
     missing = [name for name in ("torch", "timm", "transformers") if not _installed(name)]
     if missing:
         pytest.skip(f"{', '.join(missing)} missing: pip install -e '.[peers]'")
-    process = TorchProcess(tmp_path_factory.mktemp("torch"))
-    yield process
-    process.close()
+    with TorchProcess(tmp_path_factory.mktemp("torch")) as process:
+        yield process
 
 
 def _installed(name: str) -> bool:

@@ -1,10 +1,6 @@
-"""A process of its own for timm and Transformers, which the tests talk to in lines of JSON.
-
-Run as a script it reads a job from each line of stdin, and answers with a line on stdout.
-"""
+"""A process of its own for timm and Transformers, which the tests talk to in lines of JSON."""
 
 import functools
-import json
 import sys
 import types
 
@@ -12,6 +8,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
+from zoo import processes
 from zoo.benchmarks.peer_forms import import_timm
 
 torch.set_num_threads(2)
@@ -129,7 +126,5 @@ def from_pretrained(job):
 
 
 if __name__ == "__main__":
-    answers, sys.stdout = sys.stdout, sys.stderr  # Libraries print what they like.
-    for line in sys.stdin:
-        given = json.loads(line)
-        print(json.dumps(globals()[given["do"]](given)), file=answers, flush=True)
+    jobs = (run, randomize, names, from_pretrained)
+    processes.answer({work.__name__: lambda work=work, **job: work(job) for work in jobs})
