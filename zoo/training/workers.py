@@ -56,7 +56,7 @@ class Workers:
                 raise
             raise TrainingError(
                 "Another worker is gone, so this one cannot go on.",
-                received=f"TensorFlow says: {error.message.splitlines()[0]}",
+                received=f"TensorFlow says: {_what_matters(error.message)}",
                 next_step="see what the other workers said, then start all of them again as "
                 "before: they go on from the state that the chief saved last.",
             ) from error
@@ -133,6 +133,14 @@ class Workers:
             )
         )
         return self._strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None).numpy()
+
+
+def _what_matters(message: str) -> str:
+    """The line that says it: those of an error in a graph begin with where in the code it is."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    where = ("Graph execution error", "Detected at", "File ")
+    told = [line for line in lines if not line.startswith(where)]
+    return (told or ["nothing"])[0][:200]
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
