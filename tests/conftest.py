@@ -1,6 +1,5 @@
 """What several test files share: a small real network, and its checkpoint as TF1 writes it."""
 
-import gc
 import os
 from pathlib import Path
 
@@ -18,14 +17,6 @@ def pytest_addoption(parser):
         action="store_true",
         help="native forms of every recorded network, where one of each family is taken else",
     )
-
-
-def pytest_collection_finish():
-    """Python's collector leaves alone what was imported, and comes more seldom: graphs are many
-    objects at once, which it would look through again and again."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000)
 
 
 @pytest.fixture(scope="session", autouse=True)
