@@ -89,7 +89,10 @@ def native_steps(native):
     """The same of the native model: ([losses], TF1 name -> value afterwards)."""
 
     def in_double(layer):
-        return type(layer).from_config({**layer.get_config(), "dtype": "float64"})
+        config = layer.get_config()
+        if isinstance(layer, keras.layers.Layer):  # and no operation, which has no dtype
+            config["dtype"] = "float64"
+        return type(layer).from_config(config)
 
     double = keras.models.clone_model(native, clone_function=in_double)
     for variable, value in zip(double.variables, native.variables, strict=True):
