@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from zoo.validation.page import wording
 from zoo.validation.page.plot import is_drawn, plot, told, used, worst
 from zoo.validation.page.sections import against_briefly
-from zoo.validation.results import Result, Row, Stage
+from zoo.validation.results import STAGES, Result, Row, Stage
 
 # Fewer models need no plot of models.
 _FEW = 4
@@ -33,8 +33,9 @@ def closeness(results: Sequence[Result]) -> str:
 
 def models(results: Sequence[Result]) -> str:
     """The table of models by stages."""
-    columns = list(
-        dict.fromkeys((stage.name, stage.against) for result in results for stage in result.stages)
+    columns = sorted(  # whatever the first model has of them
+        dict.fromkeys((stage.name, stage.against) for result in results for stage in result.stages),
+        key=lambda column: STAGES.index(column[0]) if column[0] in STAGES else len(STAGES),
     )
     if not results or not columns:
         return ""
