@@ -285,7 +285,7 @@ def recorded_step_rows(ours: Training, arrays: dict, before: Mapping[str, np.nda
     for name, expected in norms.items():
         norm = float(np.linalg.norm(ours.gradients.get(name, np.zeros(1))))
         found = difference(np.float64(norm), expected, max(expected, smallest))
-        gradients.append(Row.of(f"norm of {name}'s gradient", (), found, tolerances.NORMS))
+        gradients.append(Row.of(f"norm of {name}'s gradient", (), found, tolerances.of_norm(name)))
     averages = []
     for name, expected in zip(
         map(str, arrays["average_names"]), arrays["average_samples"], strict=True
