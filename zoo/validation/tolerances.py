@@ -97,9 +97,10 @@ _WORST_OF_MANY = 3.0
 # and fuse what TensorFlow does not. A wrong padding is off by 1e-2 and more.
 _OTHER_KERNELS = 10.0
 
-# There more ReLUs flip: of mobilenet_v1_0.25_128, which is narrow, gradients of the first layers
-# differ by 0.1 in XLA. Their norms, which one flip does not change much, have `NORMS`.
-_GRADIENTS_OF_OTHER_KERNELS = 0.2
+# There more ReLUs flip: of mobilenet_v1's first layers gradients differ by 0.14 in XLA, of
+# inception_v1's last ones, whose batch norm is over 98 values a channel, by 0.21 on JAX. Their
+# norms, which a flip does not change much, have `NORMS`.
+_GRADIENTS_OF_OTHER_KERNELS = 0.3
 
 
 # Of three.
