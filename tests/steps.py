@@ -45,7 +45,8 @@ class GradientDescent:
                 losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
                     labels=labels, logits=logits
                 )
-                loss = tf.reduce_mean(losses) + tf.add_n([0.0, *model.losses])
+                loss = tf.reduce_mean(losses)
+                loss += tf.add_n([tf.zeros([], loss.dtype), *model.losses])
             variables = model.trainable_variables
             gradients = tape.gradient(loss, variables)
             optimizer.apply_gradients(zip(gradients, variables, strict=True))

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import recipe
 import tensorflow as tf
-from steps import STEEP
+from steps import STEEP, GradientDescent
 
 from zoo.native import to_native
 from zoo.shim import tf1_variables
@@ -61,7 +61,10 @@ def original_steps(cls, arguments, before):
         images = v1.placeholder(tf.float64, (2, *SHAPE))
         logits, _ = with_plain_batch_norm(cls)(**arguments).forward(images, training=True)
         assert logits.dtype == tf.float64
-        loss = cross_entropy(logits) + tf.add_n(v1.losses.get_regularization_losses())
+        entropies = tf.nn.sparse_softmax_cross_entropy_with_logits(
+            labels=LABELS, logits=tf.reshape(logits, [2, -1])
+        )
+        loss = tf.reduce_mean(entropies) + tf.add_n(v1.losses.get_regularization_losses())
         step = v1.train.GradientDescentOptimizer(RATE).minimize(loss)
         updates = v1.get_collection(v1.GraphKeys.UPDATE_OPS)
         values = {variable.op.name: variable for variable in v1.global_variables()}
@@ -101,23 +104,7 @@ def native_steps(native):
     for variable, value in zip(double.variables, native.variables, strict=True):
         variable.assign(value.numpy())
     assert {variable.dtype for variable in double.variables} == {"float64"}
-    optimizer = keras.optimizers.SGD(RATE)
-
-    @tf.function
-    def step(images):
-        with tf.GradientTape() as tape:
-            loss = cross_entropy(double(images, training=True)) + tf.add_n(double.losses)
-        gradients = tape.gradient(loss, double.trainable_variables)
-        optimizer.apply_gradients(zip(gradients, double.trainable_variables, strict=True))
-        return loss
-
+    step = GradientDescent(double, RATE)
     images = recipe.images((2, *SHAPE)).astype(np.float64)
-    losses = [float(step(images)) for _ in range(3)]
+    losses = [step(images, LABELS) for _ in range(3)]
     return losses, dict(native.weight_map.tf1_arrays(double))
-
-
-def cross_entropy(logits):
-    logits = tf.reshape(logits, [2, -1])
-    return tf.reduce_mean(
-        tf.nn.sparse_softmax_cross_entropy_with_logits(labels=LABELS, logits=logits)
-    )
