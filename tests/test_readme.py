@@ -199,23 +199,26 @@ def test_what_was_measured_and_what_is_predicted_are_apart(render, tmp_path):
     assert "libtpu 0.0.52" in " ".join(predicted.split())
 
 
-def test_of_many_networks_most_are_one_sentence(render, tmp_path):
+def test_of_many_networks_most_are_one_row(render, tmp_path):
     def form(model, name, is_peer=False, **ratio):
         row = {"model": model, "batch_size": 1, "form": name, "is_peer": is_peer}
         return {**row, "samples_per_sec": 10.0, **ratio}
 
-    rows = [form("lenet", "shim", over_session=9.0), form("lenet", "timm", is_peer=True)]
+    rows = [form("vgg_16", "shim", over_session=9.0), form("vgg_16", "timm", is_peer=True)]
     for number in range(21):
         rows += [
             form(f"net_{number}", "shim", over_session=1 + number / 100),
+            form(f"net_{number}", "folded", over_best_peer=2 + number / 100)
+            | {"samples_per_sec": 99},
             form(f"net_{number}", "keras", is_peer=True),
         ]
     write_csv(tmp_path / "training-cpu-bfloat16-channels_last-tf2.21.0-keras3.15.1.csv", rows)
     text = render.speed(tmp_path)
-    [[row]] = cells(text)
-    assert row["model"] == "lenet" and text.startswith("Steps of training")
-    said = "Of 21 more networks the loaded model has 1.10 times the Session's throughput, 1.00 to"
-    assert said in " ".join(text.split())
+    [[row], [others]] = cells(text)
+    assert row["model"] == "vgg_16" and text.startswith("Steps of training")
+    assert "Ratios of the 21 other networks" in text and others["networks"] == "21"
+    assert others["to Session"] == "1.10 (1.00 to 1.20)"
+    assert others["to peer"] == "2.10 (2.00 to 2.20)"
 
 
 def test_a_gpu_check_has_its_tables(render, tmp_path):

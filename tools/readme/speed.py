@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
-from readme.tables import grouped, named, rate, ratio, section, wrapped
+from readme.tables import grouped, named, rate, ratio, section, table, wrapped
 from zoo.tables import read_csv
 
 # Networks of which the prediction is shown.
 _PREDICTED = ("mobilenet_v1_1.0_224", "resnet_v1_50", "inception_v3", "vgg_16")
-# Rows of a table; of more networks only those that were held against all peers have some.
+# Where there are more rows than these, only the networks named here have some.
 _MANY = 12
+_SHOWN = (
+    *_PREDICTED,
+    "mobilenet_v2_1.0_224",
+    "mobilenet_v3_large_1.0_224",
+    "inception_v1",
+    "inception_resnet_v2",
+    "resnet_v2_50",
+    "nasnet_mobile",
+    "nasnet_large",
+)
 
 
 def speed(results: Path) -> str:
@@ -35,9 +45,9 @@ def _is_superseded(path: Path) -> bool:
 def _forms(path: Path, rows: Sequence[Mapping]) -> str:
     """zoo's fastest form and the fastest peer, for each network and batch size."""
     groups = grouped(rows, "model", "batch_size")
-    compared = {key: forms for key, forms in groups.items() if len(groups) <= _MANY or _all(forms)}
-    others = [forms for key, forms in groups.items() if key not in compared]
-    shown = [_forms_row(model, batch, forms) for (model, batch), forms in compared.items()]
+    own = {key: forms for key, forms in groups.items() if len(groups) <= _MANY or key[0] in _SHOWN}
+    others = {key: forms for key, forms in groups.items() if key not in own}
+    shown = [_forms_row(model, batch, forms) for (model, batch), forms in own.items()]
     what = "Steps of training" if path.name.startswith("training") else "Inference"
     head = (
         f"{what}, images a second; ratios are of throughputs, with quartiles: of the loaded model "
@@ -47,16 +57,9 @@ def _forms(path: Path, rows: Sequence[Mapping]) -> str:
     return section(path, head, shown) + _other_networks(others)
 
 
-def _all(forms: Sequence[Mapping]) -> bool:
-    """Whether a network was held against peers other than its twin in keras.applications."""
-    return any(row["is_peer"] and row["form"] != "keras" and _rate_of(row) for row in forms)
-
-
 def _forms_row(model: str, batch: int, forms: Sequence[Mapping]) -> dict[str, str]:
     timed = {row["form"]: row for row in forms if _rate_of(row)}
-    own = [row for row in timed.values() if not row["is_peer"] and row["form"] != "session"]
-    peers = [row for row in timed.values() if row["is_peer"]]
-    best, peer = (max(some, key=_rate_of, default=None) for some in (own, peers))
+    best, peer = _fastest(forms)
     return {
         "model": model,
         "batch": str(batch),
@@ -70,22 +73,40 @@ def _forms_row(model: str, batch: int, forms: Sequence[Mapping]) -> dict[str, st
     }
 
 
-def _other_networks(groups: Sequence[Sequence[Mapping]]) -> str:
-    """The ratio to the Session, of all networks that have no row of their own."""
-    ratios = [
-        row["over_session"]
-        for forms in groups
-        for row in forms
-        if row["form"] == "shim" and row.get("over_session")
-    ]
-    if not ratios:
+def _fastest(forms: Sequence[Mapping]) -> tuple[Mapping | None, Mapping | None]:
+    """zoo's fastest form and the fastest peer."""
+    timed = [row for row in forms if _rate_of(row)]
+    own = [row for row in timed if not row["is_peer"] and row["form"] != "session"]
+    peers = [row for row in timed if row["is_peer"]]
+    best, peer = (max(some, key=_rate_of, default=None) for some in (own, peers))
+    return best, peer
+
+
+def _other_networks(groups: Mapping[tuple, Sequence[Mapping]]) -> str:
+    """The ratios of all networks that have no row of their own."""
+    shown = []
+    for batch in sorted({batch for _, batch in groups}):
+        networks = [forms for (_, size), forms in groups.items() if size == batch]
+        shims = [row for forms in networks for row in forms if row["form"] == "shim"]
+        fastest = [best for forms in networks for best in _fastest(forms)[:1] if best]
+        columns = {
+            "batch": str(batch),
+            "networks": str(len(networks)),
+            "to Session": _spread(row.get("over_session") for row in shims),
+            "to peer": _spread(row.get("over_best_peer") for row in fastest),
+        }
+        shown.append(columns)
+    if not shown:
         return ""
-    networks = len({forms[0]["model"] for forms in groups})
-    text = (
-        f"Of {networks} more networks the loaded model has {median(ratios):.2f} times the "
-        f"Session's throughput, {min(ratios):.2f} to {max(ratios):.2f}."
-    )
-    return f"\n{wrapped(text)}\n"
+    count = len({model for model, _ in groups})
+    head = f"Ratios of the {count} other networks, as their median, lowest and highest:"
+    return f"\n{wrapped(head)}\n\n{table(shown)}"
+
+
+def _spread(ratios: Iterable[float | None]) -> str:
+    known = [value for value in ratios if value is not None]
+    spread = "{:.2f} ({:.2f} to {:.2f})"
+    return spread.format(median(known), min(known), max(known)) if known else ""
 
 
 def _gpu(path: Path, rows: Sequence[Mapping]) -> str:
