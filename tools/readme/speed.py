@@ -14,14 +14,17 @@ _PREDICTED = ("mobilenet_v1_1.0_224", "resnet_v1_50", "inception_v3", "vgg_16")
 # Where there are more rows than these, only the networks named here have some.
 _MANY = 12
 _SHOWN = (
-    *_PREDICTED,
+    "mobilenet_v1_1.0_224",
     "mobilenet_v2_1.0_224",
     "mobilenet_v3_large_1.0_224",
     "inception_v1",
+    "inception_v3",
     "inception_resnet_v2",
+    "resnet_v1_50",
     "resnet_v2_50",
     "nasnet_mobile",
     "nasnet_large",
+    "vgg_16",
 )
 
 
@@ -45,9 +48,11 @@ def _is_superseded(path: Path) -> bool:
 def _forms(path: Path, rows: Sequence[Mapping]) -> str:
     """zoo's fastest form and the fastest peer, for each network and batch size."""
     groups = grouped(rows, "model", "batch_size")
-    own = {key: forms for key, forms in groups.items() if len(groups) <= _MANY or key[0] in _SHOWN}
+    own = list(groups)
+    if len(groups) > _MANY:
+        own = [key for model in _SHOWN for key in groups if key[0] == model]
+    shown = [_forms_row(*key, groups[key]) for key in own]
     others = {key: forms for key, forms in groups.items() if key not in own}
-    shown = [_forms_row(model, batch, forms) for (model, batch), forms in own.items()]
     what = "Steps of training" if path.name.startswith("training") else "Inference"
     head = (
         f"{what}, images a second; ratios are of throughputs, with quartiles: of the loaded model "
