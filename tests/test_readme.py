@@ -208,8 +208,7 @@ def test_of_many_networks_most_are_one_row(render, tmp_path):
     for number in range(21):
         rows += [
             form(f"net_{number}", "shim", over_session=1 + number / 100),
-            form(f"net_{number}", "folded", over_best_peer=2 + number / 100)
-            | {"samples_per_sec": 99},
+            form(f"net_{number}", "folded", over_best_peer=2 + number / 100, samples_per_sec=99.0),
             form(f"net_{number}", "keras", is_peer=True),
         ]
     write_csv(tmp_path / "training-cpu-bfloat16-channels_last-tf2.21.0-keras3.15.1.csv", rows)

@@ -93,7 +93,7 @@ def _other_networks(groups: Mapping[tuple, Sequence[Mapping]]) -> str:
     for batch in sorted({batch for _, batch in groups}):
         networks = [forms for (_, size), forms in groups.items() if size == batch]
         shims = [row for forms in networks for row in forms if row["form"] == "shim"]
-        fastest = [best for forms in networks for best in _fastest(forms)[:1] if best]
+        fastest = [_fastest(forms)[0] or {} for forms in networks]
         columns = {
             "batch": str(batch),
             "networks": str(len(networks)),
