@@ -38,6 +38,7 @@ class Case:
         self.options = json.loads(str(self.golden["options"]))
         self.shape = self.options.pop("shape")
         self.dtype = self.options.pop("dtype", "float32")
+        self.options.pop("unit", None)
         self.initial = self.below("initial/")
         self.final = self.below("final/")
         self.gradients = self.below("grad/")

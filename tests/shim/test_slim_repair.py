@@ -188,6 +188,12 @@ def check_batch_norm_of_rank_4():
     np.testing.assert_allclose(outputs, np.array([-1.0, 1.0]) / np.sqrt(1.001), rtol=1e-5)
 
 
+def check_batch_norm_that_tf_slim_fuses_itself():
+    """1e-3 / sqrt(1e-6 + 1.001e-5), as TensorFlow 1.15.5 gives it, and not 1e-3 / sqrt(1e-6 + 1e-6)."""
+    outputs = in_graph(lambda: slim.batch_norm(tf.constant([[-1e-3], [1e-3]]), epsilon=1e-6))
+    np.testing.assert_allclose(outputs.ravel(), [-0.301374, 0.301374], rtol=1e-4)
+
+
 def check_batch_norm_of_tf_layers():
     def build():
         return tf_normalization.batch_normalization(tf.constant([[1.0], [3.0]]), training=True)
@@ -310,6 +316,10 @@ CHECKS = [
     (slim_repair.put_back_variable_function, check_local_and_global_variables),
     (slim_repair.put_back_batch_normalization, check_batch_norm_of_rank_4),
     (slim_repair.put_back_batch_normalization, check_batch_norm_of_tf_layers),
+    (
+        slim_repair.raise_epsilon_of_fused_batch_norm,
+        check_batch_norm_that_tf_slim_fuses_itself,
+    ),
     (
         slim_repair.slice_checkpoint_values_for_partitions,
         check_partitioned_variable_takes_a_checkpoint,

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import recipe
 from conftest import save_as_tf1_does
+from tiny import tiny_model
 
 import zoo
 from zoo.errors import ArgumentError
@@ -148,6 +149,55 @@ def test_the_native_form(backend):
     ran = {stage.name for stage in result.stages if stage.status == "passed"}
     assert ran == set(STAGES)
     assert result.versions.get(backend)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+def test_the_native_forms_auxiliary_head(backend):
+    """Its end points, gradients and regularization are the original's; on TensorFlow, where both
+    take batch norm in plain arithmetic, bit by bit."""
+    pytest.importorskip(backend)
+    result = zoo.validate(tiny_model(aux=True), form="native", backend=backend)
+    assert result.passed, result
+    stages = stages_of(result)
+    names = [row.name for row in stages["outputs", TF1_GRAPH].rows]
+    assert names[:4] == ["names", "AuxLogits", "Logits", "logits"]
+    gradients = {row.name: row.difference for row in stages["gradients", TF1_GRAPH].rows}
+    assert "Tiny/AuxLogits/fc/weights" in gradients
+    assert backend != "tensorflow" or max(gradients.values()) < 1e-6
+    assert "plain arithmetic" in stages["gradients", TF1_GRAPH].reason
+
+
+@pytest.mark.slow
+def test_a_native_form_trains_on_smaller_images(monkeypatch):
+    from zoo.validation import validating
+
+    monkeypatch.setattr(validating, "_TRAINED_ON", {"mobilenet_v1": (64, 64, 3)})
+    result = zoo.validate("mobilenet_v1_0.25_128", form="native")
+    assert result.passed, result
+    assert "64x64x3" in stages_of(result)["gradients", TF1_GRAPH].reason
+    assert result.setting.image_shape == (128, 128, 3)
+
+
+def test_a_native_form_that_trains_otherwise(monkeypatch):
+    """Its averages move at another rate: that shows in training alone."""
+    import keras
+
+    from zoo.validation import forms
+
+    def other_momentum(model):
+        native = to_native(model)
+        for layer in native.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.momentum = 0.8
+        return native
+
+    to_native = forms.to_native
+    monkeypatch.setattr(forms, "to_native", other_momentum)
+    result = zoo.validate(tiny_model(), form="native")
+    failed = [stage.name for stage in result.stages if stage.status == "failed"]
+    assert failed == ["training steps"]
+    assert "moving_" in result.first_divergence["name"]
 
 
 @pytest.mark.slow

@@ -10,7 +10,9 @@ update ops.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 from tensorflow.python.framework import ops
@@ -24,6 +26,26 @@ from zoo.shim import freezing
 v1 = tf.compat.v1
 
 _RENORM_CLIPPING_KEYS = ("rmax", "rmin", "dmax")
+
+# The smallest that the fused kernel takes. TensorFlow 1.15's tf.nn.fused_batch_norm raises others
+# to it; that of 2.21 takes them as they are, which shows where a channel hardly varies.
+FUSED_EPSILON = 1.001e-5
+
+_in_plain_arithmetic = contextvars.ContextVar("batch_norm_in_plain_arithmetic", default=False)
+
+
+@contextlib.contextmanager
+def batch_norm_in_plain_arithmetic() -> Iterator[None]:
+    """Layers that are built within go without the fused kernel, whatever `fused` says.
+
+    That is the same function, by the fused kernel's epsilon, with another rounding; but
+    `moving_variance` follows the biased variance, as in Keras's own batch normalization.
+    """
+    token = _in_plain_arithmetic.set(True)
+    try:
+        yield
+    finally:
+        _in_plain_arithmetic.reset(token)
 
 
 class BatchNormalization(base.Layer):
@@ -39,7 +61,7 @@ class BatchNormalization(base.Layer):
     eager mode and in a `tf.function` they run at once. With `trainable=False` there are none.
 
     The fused kernel (rank 4, axis 1 or 3, no renorm, virtual batch or adjustment) differs from
-    the plain arithmetic in two ways: an epsilon below 1.001e-5 is raised to it, and
+    the plain arithmetic in two ways: an epsilon below 1.001e-5 is raised to that, and
     `moving_variance` follows the unbiased variance of the batch, not the biased one.
 
     Args:
@@ -134,6 +156,9 @@ class BatchNormalization(base.Layer):
         if self.virtual_batch_size is not None:
             self._check_virtual_batch()
         self.fused = self.fused and rank == 4 and self._fused_can_be_used()
+        if self.fused:
+            self.epsilon = max(self.epsilon, FUSED_EPSILON)
+            self.fused = not _in_plain_arithmetic.get()
         sizes = {axis: tf.compat.dimension_value(input_shape[axis]) for axis in self.axis}
         if None in sizes.values():
             raise ArgumentError(

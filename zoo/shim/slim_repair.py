@@ -125,6 +125,20 @@ def put_back_batch_normalization() -> None:
         _patches.put(owner, name, normalization.batch_normalization)
 
 
+def raise_epsilon_of_fused_batch_norm() -> None:
+    """TensorFlow 1's `tf.nn.fused_batch_norm` raised an epsilon below 1.001e-5 to that.
+
+    TensorFlow's layer sees to it itself; tf-slim calls the function for a batch norm of rank 2,
+    with `zero_debias_moving_mean`, or with `updates_collections` of one's own.
+    """
+
+    def fused_batch_norm(*args, epsilon=0.001, **kwargs):
+        epsilon = max(epsilon, normalization.FUSED_EPSILON)
+        return v1.nn.fused_batch_norm(*args, epsilon=epsilon, **kwargs)
+
+    _put_names(layers, "nn", fused_batch_norm=fused_batch_norm)
+
+
 def slice_checkpoint_values_for_partitions() -> None:
     """NumPy takes no list of slices for an index any more.
 
@@ -289,6 +303,7 @@ REPAIRS: tuple[Callable[[], None], ...] = (
     put_back_stack_and_unstack,
     put_back_variable_function,
     put_back_batch_normalization,
+    raise_epsilon_of_fused_batch_norm,
     slice_checkpoint_values_for_partitions,
     look_up_variables_by_identity,
     name_scopes_in_eager_mode,

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from zoo import processes
-from zoo.validation.observed import STEPS
+from zoo.validation.observed import AUXILIARY_LOGITS, AUXILIARY_WEIGHT, STEPS
 
 # Drawing random values costs JAX a compilation for each shape, and they are replaced anyway.
 _DRAWN = re.compile(r'"class_name": "GlorotUniform", "config": \{[^}]*\}')
@@ -26,12 +26,24 @@ class Worker:
     def __init__(self) -> None:
         self._model = None
         self._names: dict[str, str] = {}
+        self._end_points: list[str] = []
         self._mode = "eager"
 
     def load(
-        self, config: str, weights: str, names: dict[str, str], mode: str, device: str
+        self,
+        config: str,
+        weights: str,
+        names: dict[str, str],
+        end_points: list[str],
+        mode: str,
+        device: str,
     ) -> dict:
-        """Makes the model of a JSON configuration; `names` are path of a weight -> TF1 name."""
+        """Makes the model of a JSON configuration, whose outputs are logits and end points.
+
+        Args:
+            names: path of a weight -> TF1 name.
+            end_points: TF1 names.
+        """
         import keras
 
         if device != _device():
@@ -41,7 +53,7 @@ class Worker:
             _DRAWN.sub('"class_name": "Zeros", "config": {}', text)
         )
         self._model.load_weights(weights)
-        self._names, self._mode = names, mode
+        self._names, self._end_points, self._mode = names, end_points, mode
         loaded = [name for name in ("tensorflow", "tf_slim") if name in sys.modules]
         return {"device": device, "loaded": loaded}
 
@@ -53,7 +65,12 @@ class Worker:
         return {"variables": found}
 
     def infer(self, images: str, to: str) -> dict:
-        np.savez(to, logits=_as_numpy(self._predict(np.load(images, allow_pickle=False))))
+        logits, *others = self._predict(np.load(images, allow_pickle=False))
+        arrays = {
+            _escaped(f"end point:{name}"): _as_numpy(value)
+            for name, value in zip(self._end_points, others, strict=True)
+        }
+        np.savez(to, logits=_as_numpy(logits), **arrays)
         return {"regularization_loss": float(sum(map(float, self._model.losses), 0.0))}
 
     def train(self, images: str, labels: list[int], rate: float, to: str) -> dict:
@@ -108,7 +125,10 @@ class Worker:
 
     def _gradients(self, images, labels, trained) -> tuple[float, list]:
         of_backend = _jax_gradients if _backend() == "jax" else _torch_gradients
-        return of_backend(self._model, images, labels, trained, self._mode)
+        auxiliary = 0  # the place of the auxiliary logits among the outputs, after the logits
+        if AUXILIARY_LOGITS in self._end_points:
+            auxiliary = 1 + self._end_points.index(AUXILIARY_LOGITS)
+        return of_backend(self._model, images, labels, trained, auxiliary, self._mode)
 
 
 # --- JAX
@@ -132,22 +152,22 @@ def _jax_predict(model, images, mode: str):
 
 
 @functools.lru_cache(maxsize=1)
-def _jax_step(model, mode: str):
+def _jax_step(model, auxiliary: int, mode: str):
     import jax
     from keras import ops
 
     def loss_of(trained, others, images, labels):
-        logits, others, extra = model.stateless_call(
+        outputs, others, extra = model.stateless_call(
             trained, others, images, training=True, return_losses=True
         )
-        return _cross_entropy(ops, logits, labels) + sum(extra, 0.0), others
+        return _cross_entropies(ops, outputs, auxiliary, labels) + sum(extra, 0.0), others
 
     step = jax.value_and_grad(loss_of, has_aux=True)
     return jax.jit(step) if mode == "xla" else step
 
 
-def _jax_gradients(model, images, labels, trained, mode: str) -> tuple[float, list]:
-    step = _jax_step(model, mode)
+def _jax_gradients(model, images, labels, trained, auxiliary: int, mode: str) -> tuple[float, list]:
+    step = _jax_step(model, auxiliary, mode)
     (loss, others), gradients = step(*_jax_state(model), images, labels)
     for variable, value in zip(model.non_trainable_variables, others, strict=True):
         variable.assign(value)
@@ -161,15 +181,25 @@ def _jax_gradients(model, images, labels, trained, mode: str) -> tuple[float, li
 # --- PyTorch
 
 
-def _torch_gradients(model, images, labels, trained, _mode: str) -> tuple[float, list]:
+def _torch_gradients(
+    model, images, labels, trained, auxiliary: int, _mode: str
+) -> tuple[float, list]:
     from keras import ops
 
     model.zero_grad()
-    logits = model(images, training=True)
-    loss = _cross_entropy(ops, logits, labels) + sum(model.losses, 0.0)
+    outputs = model(images, training=True)
+    loss = _cross_entropies(ops, outputs, auxiliary, labels) + sum(model.losses, 0.0)
     loss.backward()
     gradients = [variable.value.grad for variable in trained]
     return float(loss), [None if one is None else one.detach().clone() for one in gradients]
+
+
+def _cross_entropies(ops, outputs, auxiliary: int, labels):
+    """Of the logits and, where it is not 0, of that output, the auxiliary logits."""
+    loss = _cross_entropy(ops, outputs[0], labels)
+    if auxiliary:
+        loss = loss + AUXILIARY_WEIGHT * _cross_entropy(ops, outputs[auxiliary], labels)
+    return loss
 
 
 def _cross_entropy(ops, logits, labels):

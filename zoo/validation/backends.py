@@ -40,15 +40,14 @@ class Elsewhere:
         told = self._process.ask(
             "infer", images=str(self._folder / "images.npy"), to=str(self._folder / "outputs.npz")
         )
-        logits = _read(self._folder / "outputs.npz")["logits"]
-        return Inference(logits, {}, told["regularization_loss"])
+        found = _read(self._folder / "outputs.npz")
+        end_points = {name: found[f"end point:{name}"] for name in self._native.end_points}
+        return Inference(found["logits"], end_points, told["regularization_loss"])
 
     def output(self, images: np.ndarray) -> np.ndarray:
         return self.infer(images).logits
 
-    def train(
-        self, images: np.ndarray, labels: np.ndarray, rate: float, auxiliary: bool = False
-    ) -> Training:
+    def train(self, images: np.ndarray, labels: np.ndarray, rate: float) -> Training:
         np.save(self._folder / "images.npy", images)
         told = self._process.ask(
             "train",
@@ -72,8 +71,10 @@ class Elsewhere:
 
 
 @contextlib.contextmanager
-def elsewhere(model: TF1Model, backend: str, mode: str, device: str) -> Iterator[Elsewhere]:
-    """The native form of a loaded model on another backend.
+def elsewhere(
+    model: TF1Model, image_shape: tuple[int, ...], backend: str, mode: str, device: str
+) -> Iterator[Elsewhere]:
+    """The native form of a loaded model for images of a shape, on another backend.
 
     Args:
         backend: "jax" or "torch".
@@ -84,7 +85,7 @@ def elsewhere(model: TF1Model, backend: str, mode: str, device: str) -> Iterator
         ArgumentError: the backend sees no such device.
         WorkerError: the process failed.
     """
-    native = Native.of(model)
+    native = Native.of(model, image_shape)
     with (
         tempfile.TemporaryDirectory(prefix="zoo-validate-") as made,
         Process(
@@ -99,6 +100,7 @@ def elsewhere(model: TF1Model, backend: str, mode: str, device: str) -> Iterator
             config=str(folder / "config.json"),
             weights=str(folder / "native.weights.h5"),
             names=native.names,
+            end_points=native.end_points,
             mode=mode,
             device=device,
         )

@@ -75,9 +75,7 @@ class Form:
         with tf.device(f"/{self._device.upper()}:0"):
             return _as_float32(call(tf.constant(images)))
 
-    def train(
-        self, images: np.ndarray, labels: np.ndarray, rate: float, auxiliary: bool = True
-    ) -> Training:
+    def train(self, images: np.ndarray, labels: np.ndarray, rate: float) -> Training:
         """Three steps of plain gradient descent, after which the variables have other values."""
         names = {id(variable): name for name, variable in self.values.items()}
         trained = [variable for variable in self.values.values() if variable.trainable]
@@ -85,7 +83,7 @@ class Form:
         def step(images, labels):
             with tf.GradientTape() as tape:
                 logits, end_points = self.forward(images, training=True)
-                loss = total_loss(logits, end_points if auxiliary else {}, labels, self.losses())
+                loss = total_loss(logits, end_points, labels, self.losses())
             gradients = tape.gradient(loss, trained)
             for variable, gradient in zip(trained, gradients, strict=True):
                 if gradient is not None:
@@ -168,35 +166,54 @@ class Shim(Form):
 
 
 class Native(Form):
-    """The network as a plain Keras model that gives logits."""
+    """The network as a plain Keras model that gives logits and end points.
+
+    Args:
+        model: its outputs are the logits and, in their order, the end points.
+        names: path of a weight -> TF1 name.
+        end_points: TF1 names.
+    """
 
     def __init__(
-        self, model: keras.Model, names: dict[str, str], mode: str = "function", device="cpu"
+        self,
+        model: keras.Model,
+        names: dict[str, str],
+        end_points: tuple[str, ...],
+        mode: str = "function",
+        device: str = "cpu",
     ) -> None:
         super().__init__(mode, device)
-        self.model = model
+        self.model, self.names, self.end_points = model, names, end_points
         weights = weights_of(model)
-        self.names = names  # path of a weight -> TF1 name
         self.values = {name: weights[path] for path, name in names.items()}
 
     @classmethod
-    def of(cls, model: TF1Model, mode: str = "function", device: str = "cpu") -> Native:
-        """The native form of a loaded model, without the softmax at its end."""
-        native = to_native(keras.Model(model.inputs, model.network.output, name=model.name))
+    def of(
+        cls,
+        model: TF1Model,
+        image_shape: tuple[int, ...],
+        mode: str = "function",
+        device: str = "cpu",
+    ) -> Native:
+        """The native form of a loaded model for images of a shape, without the softmax at its
+        end."""
+        everything = _Everything(model.network)
+        images = keras.Input(image_shape)
+        native = to_native(keras.Model(images, everything(images), name=model.name))
         names = {entry.path: entry.tf1[0] for entry in native.weight_map if entry.how == "same"}
-        form = cls(native, names, mode, device)
+        form = cls(native, names, everything.names, mode, device)
         form.left_out = native.weight_map.left_out
         return form
 
     def forward(self, images, training: bool = False):
-        return self.model(images, training=training), {}
+        logits, *end_points = self.model(images, training=training)
+        return logits, dict(zip(self.end_points, end_points, strict=True))
 
     def everything(self, images):
-        logits, end_points = self.forward(images)
-        return logits, end_points, None
+        return (*self.forward(images), None)
 
     def predict(self, images):
-        return self.model(images, training=False)
+        return self.forward(images)[0]
 
     def losses(self) -> list:
         return self.model.losses
@@ -205,10 +222,28 @@ class Native(Form):
         path = folder / "native.keras"
         self.model.save(path)
         model = keras.saving.load_model(path)
-        return Native(model, self.names, self._mode, self._device)
+        return Native(model, self.names, self.end_points, self._mode, self._device)
 
     def unbiased_by(self, batch: int) -> dict[str, tuple[float, float]]:
         return unbiased_by(self.model, self.names, batch)
+
+
+class _Everything(keras.layers.Layer):
+    """Logits and end points of a network, as one layer.
+
+    Attributes:
+        names: of the end points, in inference; a network may have more of them in training.
+    """
+
+    def __init__(self, network: TF1Network) -> None:
+        super().__init__(name="everything", dtype=network.dtype_policy)
+        self.network, self.names = network, None
+
+    def call(self, images, training=False):
+        logits, end_points = run(self.network, images, training=training)
+        if self.names is None:
+            self.names = tuple(end_points)
+        return [logits, *(end_points[name] for name in self.names)]
 
 
 def unbiased_by(

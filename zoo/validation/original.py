@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from zoo.shim import DeterministicRandomTestTool, TF1Network
+from zoo.shim.normalization import batch_norm_in_plain_arithmetic
 from zoo.shim.session import fill_variables
 from zoo.validation.losses import total_loss
 from zoo.validation.observed import STEPS, Inference, Training, Variable
@@ -27,7 +28,9 @@ class Original:
         trainee: the same network with dropout off.
         training_images: shape of a batch for training; None for inference alone.
         learning_rate: of gradient descent.
-        auxiliary: whether auxiliary logits have a part in the loss.
+        as_written: whether training is to round as plain Keras does: batch norm in plain
+            arithmetic, and not in the fused kernel, and no sum put together otherwise by
+            TensorFlow's arithmetic optimizer, which each graph gives other occasions to.
 
     Attributes:
         variables: TF1 name -> what it is, in the order of creation.
@@ -42,7 +45,7 @@ class Original:
         trainee: TF1Network,
         training_images: tuple[int, ...] | None = None,
         learning_rate: float = 0.0,
-        auxiliary: bool = True,
+        as_written: bool = False,
     ) -> None:
         self._graph = tf.Graph()
         tool = DeterministicRandomTestTool(mode="constant").scope()
@@ -54,7 +57,10 @@ class Original:
             self._inference = (logits, dict(end_points), tf.add_n([0.0, *losses]))
             self.random_operations: list[str] = []
             if training_images is not None:
-                self._build_training(trainee, training_images, learning_rate, auxiliary)
+                with contextlib.ExitStack() as stack:
+                    if as_written:
+                        stack.enter_context(batch_norm_in_plain_arithmetic())
+                    self._build_training(trainee, training_images, learning_rate)
             trained = {variable.op.name for variable in v1.trainable_variables()}
             self._all = {variable.op.name: variable for variable in v1.global_variables()}
             initializers = [variable.initializer for variable in self._all.values()]
@@ -63,9 +69,13 @@ class Original:
             for name, variable in self._all.items()
         }
         self._initializers = initializers
-        self._session = v1.Session(graph=self._graph)
+        options = v1.ConfigProto()
+        if as_written:
+            rewriting = options.graph_options.rewrite_options
+            rewriting.arithmetic_optimization = rewriting.OFF
+        self._session = v1.Session(graph=self._graph, config=options)
 
-    def _build_training(self, network, images, learning_rate, auxiliary) -> None:
+    def _build_training(self, network, images, learning_rate) -> None:
         before = set(self._graph.get_operations())
         updates_before = set(v1.get_collection(v1.GraphKeys.UPDATE_OPS))
         self._training_images = v1.placeholder(tf.float32, images)
@@ -79,7 +89,7 @@ class Original:
             if op not in before and op.type in _DRAWING and "/Initializer/" not in op.name
         ]
         losses = v1.losses.get_regularization_losses()
-        loss = total_loss(logits, end_points if auxiliary else {}, self._labels, losses)
+        loss = total_loss(logits, end_points, self._labels, losses)
         optimizer = v1.train.GradientDescentOptimizer(learning_rate)
         pairs = [
             (gradient, variable)

@@ -257,7 +257,7 @@ def step_rows(
         found = difference(np.float64(loss), np.float64(expected))
         rows.append(Row.of(f"loss of step {number}", (), found, allowed.losses, f"{expected:.7g}"))
     averages = [
-        _move_row(name, ours.averages[name], expected, before[name], allowed.averages, ours)
+        _move_row(name, ours.averages[name], expected, before[name], allowed.averages)
         for name, expected in reference.averages.items()
         if name in ours.averages
     ]

@@ -98,7 +98,7 @@ def validate(
     found = subject(model, tf1_ckpt=tf1_ckpt, dtype=dtype)
     run = _Validation(found, setting)
     done = []
-    with _without_tf32():
+    with _without_tf32(), _sums_as_written(form == "native"):
         for stage in run.stages():
             done.append(stage)
             if progress is not None:
@@ -128,8 +128,7 @@ class _Validation:
         self._images = (batch, *shape)
         self._training_images = (batch, *self._trained_on(shape))
         self._rate = tolerances.LEARNING_RATES.get(found.spec.golden, tolerances.LEARNING_RATE)
-        # The native form has no auxiliary logits among its outputs.
-        self._auxiliary = setting.form == "shim"
+        self._native = setting.form == "native"
         self._trains = setting.dtype == "float32"
 
     def stages(self) -> Iterator[Stage]:
@@ -141,15 +140,15 @@ class _Validation:
             trainee=found.trainee.network,
             training_images=self._training_images if self._trains else None,
             learning_rate=self._rate,
-            auxiliary=self._auxiliary,
+            as_written=self._native,
         )
         with contextlib.closing(original), contextlib.ExitStack() as stack:
             self._allowed = self._tolerances(original)
             initial = self._initial_values(original)
             values = found.fill()
             original.fill(values.__getitem__)
-            ours = self._form(found.model, stack)
-            trainee = ours if found.trainee is found.model else self._form(found.trainee, stack)
+            ours = self._form(found.model, self._images[1:], stack)
+            trainee = self._trainee(ours, stack)
             yield from self._variables(trainee, original)
             yield initial
             yield from self._outputs(ours, original)
@@ -176,19 +175,28 @@ class _Validation:
             other_kernels=setting.mode == "xla"
             or setting.device == "gpu"
             or setting.backend != "tensorflow",
+            native=self._native,
         )
 
-    def _form(self, model: TF1Model, stack: contextlib.ExitStack) -> Form:
+    def _trainee(self, ours: Form, stack: contextlib.ExitStack) -> Form:
+        """The form that is trained: of the subject's trainee, and for images of training."""
+        found, images = self._subject, self._training_images if self._trains else self._images
+        # A native model is for images of one size; TF1 code takes any.
+        if found.trainee is found.model and (not self._native or images == self._images):
+            return ours
+        return self._form(found.trainee, images[1:], stack)
+
+    def _form(self, model: TF1Model, image_shape, stack: contextlib.ExitStack) -> Form:
         setting = self.setting
-        if setting.form == "shim":
+        if not self._native:
             return Shim(model, setting.mode, setting.device)
         if setting.backend == "tensorflow":
-            return Native.of(model, setting.mode, setting.device)
-        return stack.enter_context(elsewhere(model, setting.backend, setting.mode, setting.device))
+            return Native.of(model, image_shape, setting.mode, setting.device)
+        made = elsewhere(model, image_shape, setting.backend, setting.mode, setting.device)
+        return stack.enter_context(made)
 
     def _variables(self, ours: Form, original: Original) -> Iterator[Stage]:
-        native = self.setting.form == "native"
-        left_out = ours.left_out
+        native, left_out = self._native, ours.left_out
         with _timed("variables", TF1_GRAPH) as stage:
             found = ours.variables
             stage.rows = stages.variable_rows(
@@ -261,25 +269,33 @@ class _Validation:
         classes = self._subject.model.output_shape[-1]
         labels = observed.labels(len(images), classes)
         with _timed("gradients", TF1_GRAPH) as stage:
-            found = ours.train(images, labels, self._rate, self._auxiliary)
+            found = ours.train(images, labels, self._rate)
             reference = original.train(images, labels)
             stage.rows = stages.gradient_rows(
                 found.gradients, reference.gradients, self._allowed.gradients
             )
-            if self._training_images != self._images:
-                stage.reason = f"Of images of {_by_x(self._training_images[1:])}."
+            stage.reason = self._how_trained()
         yield stage.done()
         if stage.failure:
             yield Stage.skipped("training steps", TF1_GRAPH, "The gradients could not be had.")
             return
         with _timed("training steps", TF1_GRAPH) as stage:
             stage.rows = stages.step_rows(found, reference, values, self._allowed)
-            if self._rate != tolerances.LEARNING_RATE:
-                stage.reason = f"At a learning rate of {self._rate:.0e}: see tolerances.py."
-            elif self._training_images != self._images:
-                stage.reason = f"On images of {_by_x(self._training_images[1:])}."
+            stage.reason = self._how_trained(rate=True)
         yield stage.done()
         yield from self._recorded_steps(found, labels, values)
+
+    def _how_trained(self, rate: bool = False) -> str:
+        """What is unlike the usual in the training of both sides."""
+        found = []
+        if rate and self._rate != tolerances.LEARNING_RATE:
+            found.append(f"At a learning rate of {self._rate:.0e}: see tolerances.py.")
+        if self._training_images != self._images:
+            found.append(f"On images of {_by_x(self._training_images[1:])}.")
+        averages = (n for n in self._subject.model.tf1_variables if n.endswith("moving_variance"))
+        if self._native and any(averages):
+            found.append("The graph's batch norm is in plain arithmetic, as Keras has it.")
+        return " ".join(found)
 
     def _recorded_steps(self, found: observed.Training, labels, values: dict) -> Iterator[Stage]:
         steps = self._subject.golden and recorded.training_steps(self._subject.golden)
@@ -383,3 +399,17 @@ def _without_tf32() -> Iterator[None]:
         yield
     finally:
         experimental.enable_tensor_float_32_execution(before)
+
+
+@contextlib.contextmanager
+def _sums_as_written(whether: bool) -> Iterator[None]:
+    """Inside, where it is asked for, TensorFlow's arithmetic optimizer is off in `tf.function`s, as
+    it is in the Session that they are compared with: what it makes of a sum depends on the whole
+    graph, and a native model's is another."""
+    optimizer, name = tf.config.optimizer, "arithmetic_optimization"
+    before = optimizer.get_experimental_options().get(name, True)
+    optimizer.set_experimental_options({name: before and not whether})
+    try:
+        yield
+    finally:
+        optimizer.set_experimental_options({name: before})

@@ -1,0 +1,35 @@
+"""The reference graph: how its batch norm is computed."""
+
+import numpy as np
+import recipe
+from tiny import SIDE, TinyNet
+
+from zoo.validation.original import Original
+
+SHAPE = (2, SIDE, SIDE, 3)
+LABELS = np.array([0, 2])
+
+
+def original(**arguments):
+    network = TinyNet(aux=True)
+    made = Original(
+        network, SHAPE, trainee=network, training_images=SHAPE, learning_rate=0.1, **arguments
+    )
+    made.fill(lambda name: recipe.weights(name, made.variables[name].shape))
+    return made
+
+
+def test_batch_norm_in_plain_arithmetic_is_the_same_function():
+    images = recipe.images(SHAPE)
+    fused, plain = original(), original(as_written=True)
+    one, other = (graph.train(images, LABELS) for graph in (fused, plain))
+    kinds = [{op.type for op in graph._graph.get_operations()} for graph in (fused, plain)]
+    assert ["FusedBatchNormGradV3" in found for found in kinds] == [True, False]
+    np.testing.assert_allclose(other.losses, one.losses, rtol=1e-5)
+    for name, gradient in one.gradients.items():
+        np.testing.assert_allclose(other.gradients[name], gradient, rtol=1e-3, atol=1e-5)
+    # Biased, as Keras takes it: 31 / 32 of the unbiased one, of 2 x 4 x 4 values.
+    name = "Tiny/a/BatchNorm/moving_variance"
+    before = recipe.weights(name, (4,))
+    variance, biased = ((side.averages[name] - 0.9 * before) / 0.1 for side in (one, other))
+    np.testing.assert_allclose(biased, variance * 31 / 32, rtol=1e-4)
