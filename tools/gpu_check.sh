@@ -12,7 +12,11 @@ if [ $# -lt 2 ]; then
   sed -n '2,8s/^# \{0,1\}//p' "$0" >&2
   exit 2
 fi
-python=${PYTHON:-python3}
+python=$(command -v "${PYTHON:-python3}") || {
+  echo "There is no Python '${PYTHON:-python3}' here: PYTHON names another." >&2
+  exit 2
+}
+[[ $python != */* ]] || python=$(cd "$(dirname "$python")" && pwd)/$(basename "$python")
 mkdir -p "$2"
 bundle=$1 out=$(cd "$2" && pwd)
 shift 2
@@ -35,6 +39,7 @@ if [ -d "$bundle/wheels" ]; then
     --find-links "$bundle/wheels" --target "$work/site" $wanted
 fi
 export PYTHONPATH="$bundle:$work/site${PYTHONPATH:+:$PYTHONPATH}"
+cd "$bundle" # or `python -m` would take the zoo of a checkout that this is called in
 
 status=0
 "$python" -m gpu_check "$bundle" "$out" "$@" || status=$?

@@ -189,7 +189,7 @@ def check_batch_norm_of_rank_4():
 
 
 def check_batch_norm_that_tf_slim_fuses_itself():
-    """1e-3 / sqrt(1e-6 + 1.001e-5), as TensorFlow 1.15.5 gives it, and not 1e-3 / sqrt(1e-6 + 1e-6)."""
+    """As TensorFlow 1.15.5 gives it: 1e-3 / sqrt(1e-6 + 1.001e-5), not 1e-3 / sqrt(1e-6 + 1e-6)."""
     outputs = in_graph(lambda: slim.batch_norm(tf.constant([[-1e-3], [1e-3]]), epsilon=1e-6))
     np.testing.assert_allclose(outputs.ravel(), [-0.301374, 0.301374], rtol=1e-4)
 

@@ -41,10 +41,11 @@ def bundle(tmp_path_factory):
     return path
 
 
-def gpu_check(*arguments):
+def gpu_check(*arguments, cwd=None):
     return subprocess.run(
         ["bash", str(TOOLS / "gpu_check.sh"), *map(str, arguments)],
         env={**os.environ, "PYTHON": sys.executable},
+        cwd=cwd,
         capture_output=True,
         text=True,
     )
@@ -55,7 +56,11 @@ def test_the_whole_run_on_a_cpu(bundle, tmp_path):
     for module in ("jax", "torch"):
         pytest.importorskip(module)
     forms = ["--forms", "jax program", "torch native"]
-    done = gpu_check(bundle, tmp_path, "--cpu", "--seconds", 600, *forms)
+    # From where there is another zoo, as in a checkout.
+    (tmp_path / "cwd" / "zoo").mkdir(parents=True)
+    (tmp_path / "cwd" / "zoo" / "__init__.py").write_text("raise ImportError('not the bundle')")
+    arguments = [bundle, tmp_path, "--cpu", "--seconds", 600, *forms]
+    done = gpu_check(*arguments, cwd=tmp_path / "cwd")
     assert done.returncode == 0, done.stdout + done.stderr
     (path,) = tmp_path.glob("gpu_check-cpu-*.json")
     facts = json.loads(path.read_text())
