@@ -35,10 +35,10 @@ REGULARIZATION = 1e-5
 
 # A ReLU whose input is within rounding of zero passes its gradient on one side and not on the
 # other, and the layers below see another gradient. Between two TensorFlows single gradients
-# differ by up to 7e-2; where both sides run the same kernels in the same order, by less than a
-# hundredth of that, and of most networks not at all.
+# differ by up to 7e-2, and those of nasnet_large's two forms by 8e-2; where both sides run the same
+# kernels in the same order, by less than a hundredth of that, and of most networks not at all.
 GRADIENTS = 7e-3
-_GRADIENTS_OF_ANOTHER_ROUNDING = 7e-2
+_GRADIENTS_OF_ANOTHER_ROUNDING = 1e-1
 
 # Beginnings of goldens' names. Their native forms average over padding on one side and put it right
 # by a factor (zoo/native/operations.py), which rounds otherwise.
