@@ -110,7 +110,7 @@ def test_a_folded_model_has_no_way_back(folded, small_checkpoint):
         "MobilenetV1/Conv2d_0/weights",
         "MobilenetV1/Conv2d_0/BatchNorm/gamma",
     )
-    with pytest.raises(ConversionError, match="made of several"):
+    with pytest.raises(ConversionError, match="not one TF1 variable as it was"):
         dict(folded.weight_map.tf1_arrays(folded))
     with pytest.raises(ConversionError, match="folded"):
         load_weights(folded, small_checkpoint)

@@ -14,6 +14,7 @@ from zoo.native.folding import folded
 from zoo.native.graphs import TracedLayer, variables_of
 from zoo.native.merging import merged
 from zoo.native.nodes import Node, in_order
+from zoo.native.products import with_products
 from zoo.native.reading import Reading
 from zoo.native.regularizers import as_keras
 from zoo.native.stages import Cut, RestOfNetwork, cut_at
@@ -51,7 +52,8 @@ def to_native(
         until: a TF1 scope that all of the network goes through, such as
             "InceptionV3/Mixed_5b": what comes after stays TF1 code, in one layer.
         fold_batch_norm: batch normalization becomes part of the layer before it, where that is
-            linear. Faster, and for inference alone.
+            linear, and a convolution over the whole of its input a Dense layer. Faster, and for
+            inference alone.
         training: False leaves out what matters in training alone, and serves networks whose
             training graph is another network.
         name: of the result; the model's own by default.
@@ -142,7 +144,7 @@ class _ConvertedLayer:
         if training and not fold:
             graph, _, with_training = self._read(layer, specs, until, training=True)
             nodes = merged(nodes, with_training, normalization.momenta(graph))
-        self._outputs = folded(nodes) if fold else nodes
+        self._outputs = with_products(folded(nodes)) if fold else nodes
         kept = as_keras(regularizers(layer)) if training and not fold else {}
         trainable = {name: variable.trainable for name, variable in self._variables.items()}
         self._emitter = Emitter(taken, kept, trainable, layer.dtype_policy)

@@ -25,7 +25,8 @@ class Entry:
         shape: of the weight.
         tf1: TF1 names of the variables that it is made of: one, if it is that variable.
         how: "same" for the same numbers in the same order; "folded" where a batch
-            normalization went into it; "constant" where no variable did.
+            normalization went into it, or a kernel became a matrix; "constant" where no variable
+            did.
     """
 
     layer: str
@@ -107,7 +108,7 @@ class WeightMap(Sequence[Entry]):
         """The native model's weights under their TF1 names, one at a time.
 
         Raises:
-            ConversionError: batch normalization was folded into the weights.
+            ConversionError: weights were folded.
         """
         self._check_invertible(entry for entry in self if entry.how != "constant")
         weights = weights_of(native)
@@ -119,7 +120,7 @@ class WeightMap(Sequence[Entry]):
         for entry in entries:
             if entry.how != "same":
                 raise ConversionError(
-                    f"Weight {entry.path} is made of several TF1 variables."
+                    f"Weight {entry.path} is not one TF1 variable as it was."
                     if entry.how == "folded"
                     else f"Weight {entry.path} is a constant of the TF1 graph.",
                     received=", ".join(entry.tf1) or "no variable",
