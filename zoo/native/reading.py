@@ -43,7 +43,7 @@ class Readers:
         return self._of_type.get(kind, [])
 
 
-class Unreadable(Exception):  # noqa: N818: an answer, and an error only where it is needed
+class Unreadable(Exception):
     """No Keras layer stands for an operation, and why.
 
     Attributes:
