@@ -21,7 +21,7 @@ class Inference:
 
     Attributes:
         logits: of shape (batch, classes); features where the network has no classifier.
-        end_points: by TF1 name, in the order of the network; {} of a form that has none.
+        end_points: by TF1 name, in the order of the network.
         regularization_loss: the sum of its regularization losses.
         predictions: what the model gives its users.
     """
