@@ -10,10 +10,12 @@ def test_other_kernels_and_rough_networks_get_more():
     usual = tolerances.of()
     assert tolerances.of(other_kernels=True).logits == 10 * usual.logits
     assert tolerances.of(golden="mobilenet_v3_large").logits == 3 * usual.logits
-    # Native forms of NASNet round otherwise than the graph.
+    # Native forms of MobileNet V2 and of NASNet round otherwise than the graph.
     other = tolerances.of(other_kernels=True).gradients
     assert tolerances.of(golden="nasnet_mobile", native=True).gradients == other
     assert tolerances.of(golden="nasnet_mobile").gradients == usual.gradients
+    assert tolerances.of(golden="mobilenet_v2_035", native=True).logits == 3 * usual.logits
+    assert tolerances.of(golden="mobilenet_v2_035").logits == usual.logits
     assert tolerances.of(golden="pnasnet_mobile", native=True).gradients == usual.gradients
     # A step that is not taken, of three, never passes.
     assert tolerances.of(other_kernels=True).variables < 1 / 3
