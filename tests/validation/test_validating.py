@@ -155,7 +155,7 @@ def test_the_native_form(backend):
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
 def test_the_native_forms_auxiliary_head(backend):
     """Its end points, gradients and regularization are the original's; on TensorFlow, where both
-    take batch norm in plain arithmetic, bit by bit."""
+    take batch norm in plain arithmetic, but for the last digits."""
     pytest.importorskip(backend)
     result = zoo.validate(tiny_model(aux=True), form="native", backend=backend)
     assert result.passed, result
