@@ -50,7 +50,7 @@ def _product(node: Node) -> Node:
 
 
 def _covers_its_input(node: Node) -> bool:
-    if node.kind not in ("Conv2D", "Conv3D") or node.config["groups"] != 1:
+    if node.kind not in ("Conv2D", "Conv3D") or node.config.get("groups", 1) != 1:
         return False
     size, places = tuple(node.config["kernel_size"]), tuple(node.inputs[0].shape[1:-1])
     # One output of a kernel as large as the input has no padding in it. A dilated kernel has none
