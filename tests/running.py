@@ -1,8 +1,9 @@
-"""A Keras layer that runs a given function as TF1 code, for the tests of zoo.shim."""
+"""A Keras layer that runs a given function as TF1 code, and a model of it."""
 
 import inspect
 
 import keras
+import networks
 
 from zoo.shim import track_tf1_style_variables
 
@@ -19,3 +20,12 @@ class Running(keras.layers.Layer):
         if "training" in inspect.signature(self.code).parameters:
             return self.code(inputs, training=training)
         return self.code(inputs)
+
+
+def running(code, *shape, **kwargs):
+    """A Keras model of a TF1 function, with the recipe's weights."""
+    inputs = keras.Input(shape)
+    layer = Running(code, **kwargs)
+    model = keras.Model(inputs, layer(inputs), name="model")
+    networks.give_weights(layer)
+    return model

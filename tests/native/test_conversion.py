@@ -7,7 +7,7 @@ import pytest
 import recipe
 import tensorflow as tf
 import tf_slim as slim
-from running import Running
+from running import Running, running
 
 import zoo
 from zoo.adapters.mobilenet_v1 import MobileNetV1
@@ -17,15 +17,6 @@ from zoo.native import to_native
 from zoo.shim import tf1_variables
 
 v1 = tf.compat.v1
-
-
-def running(code, *shape, **kwargs):
-    """A Keras model of a TF1 function, with the recipe's weights."""
-    inputs = keras.Input(shape)
-    layer = Running(code, **kwargs)
-    model = keras.Model(inputs, layer(inputs), name="model")
-    networks.give_weights(layer)
-    return model
 
 
 def same(model, native, *shape):

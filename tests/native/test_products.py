@@ -3,14 +3,13 @@
 The expected values are those of the TF1 code.
 """
 
-import keras
 import networks
 import numpy as np
 import pytest
 import recipe
 import tensorflow as tf
 import tf_slim as slim
-from running import Running
+from running import running
 
 from zoo.errors import ConversionError
 from zoo.native import to_native
@@ -31,10 +30,7 @@ def fully_connected(images, training):
 
 def made_of(code, shape=SHAPE):
     """(a Keras model of TF1 code with the recipe's weights, its folded form)."""
-    inputs = keras.Input(shape)
-    layer = Running(code)
-    model = keras.Model(inputs, layer(inputs))
-    networks.give_weights(layer)
+    model = running(code, *shape)
     return model, to_native(model, fold_batch_norm=True)
 
 
