@@ -1,10 +1,11 @@
-"""The reference graph: how its batch norm is computed."""
+"""The reference graph: how its batch norm is computed, and gradients of its pools."""
 
 import numpy as np
 import recipe
+import tensorflow as tf
 from tiny import SIDE, TinyNet
 
-from zoo.validation.original import Original
+from zoo.validation.original import APART, Original
 
 SHAPE = (2, SIDE, SIDE, 3)
 LABELS = np.array([0, 2])
@@ -33,3 +34,17 @@ def test_batch_norm_in_plain_arithmetic_is_the_same_function():
     before = recipe.weights(name, (4,))
     variance, biased = ((side.averages[name] - 0.9 * before) / 0.1 for side in (one, other))
     np.testing.assert_allclose(biased, variance * 31 / 32, rtol=1e-4)
+
+
+def test_the_gradient_of_clips_pools_is_tensorflow_1_15s():
+    """Largest values of overlapping pools are equal when they are pooled again: 1024 outputs have
+    a gradient of 2246 by TensorFlow 1.15.5's kernel, which gives all of it to each of them, and of
+    1024 by one that gives it to one."""
+    clips = np.random.RandomState(0).rand(1, 4, 16, 16, 8).astype(np.float32)
+    with tf.Graph().as_default() as graph, tf.compat.v1.Session() as session:
+        fed = tf.compat.v1.placeholder(tf.float32, clips.shape)
+        with graph.gradient_override_map({"MaxPool3D": APART}):
+            pooled = tf.nn.max_pool3d(fed, 3, 2, "SAME")
+            pooled = tf.nn.max_pool3d(pooled, 3, 1, "SAME")
+        gradient = tf.gradients(tf.reduce_sum(pooled), fed)[0]
+        assert session.run(gradient, {fed: clips}).sum() == 2246

@@ -6,11 +6,15 @@ The original is TensorFlow's own Session, and what TensorFlow 1.15.5 recorded (g
 import numpy as np
 import pytest
 import recipe
+import tensorflow as tf
+import tf_slim as slim
 from conftest import save_as_tf1_does
-from tiny import tiny_model
+from tiny import tiny_arg_scope, tiny_model
 
 import zoo
 from zoo.errors import ArgumentError
+from zoo.model import TF1Model
+from zoo.shim import TF1Network
 from zoo.validation.results import ITSELF, STAGES, TENSORFLOW_1, TF1_GRAPH
 
 IN_ORDER = [
@@ -206,6 +210,42 @@ def test_other_modes_and_half_precision():
     # It is half precision that was validated.
     logits = stages_of(half)["outputs", TF1_GRAPH].rows[-4]
     assert logits.name == "logits" and 1e-4 < logits.difference < logits.tolerance
+
+
+class TwicePooled(TF1Network):
+    """A network of clips whose pools overlap, and are pooled again."""
+
+    arg_scope = staticmethod(tiny_arg_scope)
+    scope = "Pools"
+    image_rank = 5
+    default_image_size = 8
+
+    @staticmethod
+    def function(clips, num_classes=3, is_training=True, scope="Pools"):
+        with tf.compat.v1.variable_scope(scope):
+            net = slim.conv3d(clips, 4, 1, scope="conv")
+            net = slim.max_pool3d(net, 3, 2, padding="SAME")
+            net = slim.max_pool3d(net, 3, 1, padding="SAME")
+            logits = slim.fully_connected(
+                slim.flatten(net), num_classes, activation_fn=None, scope="Logits"
+            )
+        return logits, {"Logits": logits}
+
+
+@pytest.mark.parametrize("mode", ["function", "eager"])
+def test_pools_of_clips_that_are_pooled_again(mode):
+    """The gradient is another in eager code (docs/migrating.md), and the reference's with it."""
+    model = TF1Model(
+        TwicePooled(name="pools"),
+        (4, 8, 8, 3),
+        model_name="lenet",
+        preprocessing="inception",
+        image_size=8,
+        label_offset=0,
+        class_names=["blue", "green", "red"],
+    )
+    result = zoo.validate(model, mode=mode)
+    assert result.passed, result
 
 
 def test_what_is_no_model_of_zoos(checkpoint):

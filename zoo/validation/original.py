@@ -31,6 +31,7 @@ class Original:
         as_written: whether training is to round as plain Keras does: batch norm in plain
             arithmetic, and not in the fused kernel, and no sum put together otherwise by
             TensorFlow's arithmetic optimizer, which each graph gives other occasions to.
+        as_eager: whether the gradient of `max_pool3d` is to be by the kernel that eager code gets.
 
     Attributes:
         variables: TF1 name -> what it is, in the order of creation.
@@ -46,6 +47,7 @@ class Original:
         training_images: tuple[int, ...] | None = None,
         learning_rate: float = 0.0,
         as_written: bool = False,
+        as_eager: bool = False,
     ) -> None:
         self._graph = tf.Graph()
         tool = DeterministicRandomTestTool(mode="constant").scope()
@@ -60,6 +62,9 @@ class Original:
                 with contextlib.ExitStack() as stack:
                     if as_written:
                         stack.enter_context(batch_norm_in_plain_arithmetic())
+                    if as_eager:
+                        apart = {"MaxPool3D": APART}
+                        stack.enter_context(self._graph.gradient_override_map(apart))
                     self._build_training(trainee, training_images, learning_rate)
             trained = {variable.op.name for variable in v1.trainable_variables()}
             self._all = {variable.op.name: variable for variable in v1.global_variables()}
@@ -128,6 +133,25 @@ class Original:
 
     def close(self) -> None:
         self._session.close()
+
+
+# Name of a gradient, for `Graph.gradient_override_map`.
+APART = "zoo_validation_MaxPool3D_apart"
+
+
+@tf.RegisterGradient(APART)
+def _gradient_apart(operation, gradient):
+    """Of `max_pool3d`, by TensorFlow's own kernel, which gives all of it to each of several equal
+    values, as in TensorFlow 1.15. oneDNN, which gives it to one, takes both passes of a pool or
+    neither: both where the backward pass reads the output of the forward one, and no copy. In eager
+    code these are never in one graph."""
+    return tf.raw_ops.MaxPool3DGrad(
+        orig_input=operation.inputs[0],
+        orig_output=tf.raw_ops.DeepCopy(x=operation.outputs[0]),
+        grad=gradient,
+        **{name: operation.get_attr(name) for name in ("ksize", "strides", "padding")},
+        data_format=operation.get_attr("data_format").decode(),
+    )
 
 
 # Operations that dropout and its like draw by.

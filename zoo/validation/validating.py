@@ -141,6 +141,7 @@ class _Validation:
             training_images=self._training_images if self._trains else None,
             learning_rate=self._rate,
             as_written=self._native,
+            as_eager=self.setting.mode == "eager" and self.setting.backend == "tensorflow",
         )
         with contextlib.closing(original), contextlib.ExitStack() as stack:
             self._allowed = self._tolerances(original)
