@@ -83,7 +83,10 @@ def cifarnet(
 
 def _normalized(net, name):
     """Local response normalization over 9 channels."""
-    return tf.nn.lrn(net, 4, bias=1.0, alpha=0.001 / 9.0, beta=0.75, name=name)
+    # TensorFlow has no kernel for it in bfloat16.
+    exact = tf.cast(net, tf.float32)
+    exact = tf.nn.lrn(exact, 4, bias=1.0, alpha=0.001 / 9.0, beta=0.75, name=name)
+    return tf.cast(exact, net.dtype)
 
 
 def _flatten(net):

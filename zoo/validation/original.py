@@ -31,6 +31,8 @@ class Original:
         as_written: whether training is to round as plain Keras does: batch norm in plain
             arithmetic, and not in the fused kernel, and no sum put together otherwise by
             TensorFlow's arithmetic optimizer, which each graph gives other occasions to.
+        dtype: another one than float32 to infer in, as TF1 does it: images are cast, and variables,
+            which stay float32, where a layer reads them in that dtype.
         as_eager: whether the gradient of `max_pool3d` is to be by the kernel that eager code gets.
 
     Attributes:
@@ -47,6 +49,7 @@ class Original:
         training_images: tuple[int, ...] | None = None,
         learning_rate: float = 0.0,
         as_written: bool = False,
+        dtype: str = "float32",
         as_eager: bool = False,
     ) -> None:
         self._graph = tf.Graph()
@@ -57,6 +60,9 @@ class Original:
                 logits, end_points = network.forward(self._images)
             losses = v1.losses.get_regularization_losses()
             self._inference = (logits, dict(end_points), tf.add_n([0.0, *losses]))
+            self._inference_in_dtype = self._inference
+            if dtype != "float32":
+                self._inference_in_dtype = self._in_dtype(network, dtype)
             self.random_operations: list[str] = []
             if training_images is not None:
                 with contextlib.ExitStack() as stack:
@@ -79,6 +85,13 @@ class Original:
             rewriting = options.graph_options.rewrite_options
             rewriting.arithmetic_optimization = rewriting.OFF
         self._session = v1.Session(graph=self._graph, config=options)
+
+    def _in_dtype(self, network: TF1Network, dtype: str):
+        """(logits, end points, regularization loss) once more, with the same variables."""
+        with _variables_by_the_same_names(_cast_to(dtype)):
+            found = network.forward(tf.cast(self._images, dtype))
+        logits, end_points = tf.nest.map_structure(lambda one: tf.cast(one, tf.float32), found)
+        return logits, dict(end_points), self._inference[-1]
 
     def _build_training(self, network, images, learning_rate) -> None:
         before = set(self._graph.get_operations())
@@ -114,8 +127,10 @@ class Original:
         """Gives the variables their values, by TF1 name."""
         fill_variables(self._session, value_of)
 
-    def infer(self, images: np.ndarray) -> Inference:
-        logits, end_points, loss = self._session.run(self._inference, {self._images: images})
+    def infer(self, images: np.ndarray, *, in_dtype: bool = False) -> Inference:
+        """What it makes of images, in float32 or in the other dtype."""
+        fetched = self._inference_in_dtype if in_dtype else self._inference
+        logits, end_points, loss = self._session.run(fetched, {self._images: images})
         return Inference(logits, end_points, float(loss))
 
     def train(self, images: np.ndarray, labels: np.ndarray) -> Training:
@@ -166,8 +181,20 @@ _DRAWING = (
 
 
 @contextlib.contextmanager
-def _variables_by_the_same_names():
+def _variables_by_the_same_names(getter: Callable | None = None):
     """Inside, variables are made or, where they are there already, used again; and default scope
     names are numbered from the start, as in a graph of its own."""
-    with v1.variable_scope(v1.get_variable_scope(), reuse=v1.AUTO_REUSE):
+    scope = v1.get_variable_scope()
+    with v1.variable_scope(scope, reuse=v1.AUTO_REUSE, custom_getter=getter):
         yield
+
+
+def _cast_to(dtype: str) -> Callable:
+    """A custom getter: a variable that is asked for in that dtype is float32, and cast."""
+
+    def getter(get, name, *args, **arguments):
+        if arguments.get("dtype") != dtype:
+            return get(name, *args, **arguments)
+        return tf.cast(get(name, *args, **{**arguments, "dtype": tf.float32}), dtype)
+
+    return getter

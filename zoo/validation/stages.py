@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -31,14 +31,36 @@ def difference(ours: np.ndarray, reference: np.ndarray, scale: float | None = No
     return float(np.abs(ours - reference).max()) / (scale or 1.0)
 
 
-def tensor_row(name: str, ours, reference, tolerance: float, scale: float | None = None) -> Row:
+def root_mean_square(values: np.ndarray) -> float:
+    """Of all values, summed up in float64."""
+    return float(np.sqrt(np.mean(np.square(values, dtype=np.float64)))) if np.size(values) else 0.0
+
+
+def mean_difference(ours: np.ndarray, reference: np.ndarray, scale: float | None = None) -> float:
+    """The root mean square of the differences over the scale, by default the reference's root mean
+    square; NaN where a value is none or sizes differ."""
+    if np.size(ours) != np.size(reference):
+        return float("nan")
+    ours = np.reshape(ours, np.shape(reference))
+    scale = root_mean_square(reference) if scale is None else float(scale)
+    return root_mean_square(np.subtract(ours, reference, dtype=np.float64)) / (scale or 1.0)
+
+
+def tensor_row(
+    name: str,
+    ours,
+    reference,
+    tolerance: float,
+    scale: float | None = None,
+    measure: Callable[..., float] = difference,
+) -> Row:
     """The difference of two tensors; sides of 1 make no difference in shape."""
     shape = np.shape(reference)
     note = ""
     if [s for s in np.shape(ours) if s != 1] != [s for s in shape if s != 1]:
         note = f"shape {_by_x(np.shape(ours))}"
         return Row(name, shape, None, tolerance, False, note)
-    return Row.of(name, shape, difference(ours, reference, scale), tolerance)
+    return Row.of(name, shape, measure(ours, reference, scale), tolerance)
 
 
 def worst_of(rows: Sequence[Row], what: str) -> list[Row]:
@@ -125,28 +147,43 @@ def value_rows(ours, reference: Mapping[str, np.ndarray], tolerance: float, what
 
 def output_rows(ours: Inference, reference: Inference, allowed: Tolerances) -> list[Row]:
     """Every end point, logits, the model's own predictions, their top five, and the
-    regularization loss."""
+    regularization loss; without what the tolerances leave out."""
     rows = []
+    measure = _measure(allowed)
     if ours.end_points:
         rows.append(_names_row(list(ours.end_points), list(reference.end_points)))
     for name, value in reference.end_points.items():
-        if name in ours.end_points:
-            rows.append(tensor_row(name, ours.end_points[name], value, allowed.end_points))
-    rows.append(tensor_row("logits", ours.logits, reference.logits, allowed.logits))
-    if ours.predictions is not None and ours.predictions.ndim == 2:
-        rows.append(_predictions_row(ours.predictions, reference.logits, allowed.end_points))
-    rows.append(top_five_row(ours.logits, reference.logits, allowed.logits))
+        bound = allowed.of_end_point(name)
+        if name in ours.end_points and bound is not None:
+            found = ours.end_points[name]
+            rows.append(tensor_row(name, found, value, bound, measure=measure))
+    if allowed.logits is not None:
+        logits = reference.logits
+        rows.append(tensor_row("logits", ours.logits, logits, allowed.logits, measure=measure))
+        if ours.predictions is not None and ours.predictions.ndim == 2:
+            rows.append(_predictions_row(ours.predictions, logits, allowed))
+        rows.append(top_five_row(ours.logits, logits, allowed.logits))
     rows.append(_loss_row(ours.regularization_loss, reference.regularization_loss, allowed))
     return rows
 
 
-def _predictions_row(predictions, logits, tolerance: float) -> Row:
-    logits = np.reshape(logits, predictions.shape).astype(np.float64)
-    expected = np.exp(logits - logits.max(-1, keepdims=True))
-    expected /= expected.sum(-1, keepdims=True)
+def _measure(allowed: Tolerances) -> Callable[..., float]:
+    return mean_difference if allowed.root_mean_square else difference
+
+
+def _predictions_row(predictions, logits, allowed: Tolerances) -> Row:
+    logits = np.reshape(logits, predictions.shape)
+    expected, bound = softmax(logits), allowed.predictions
     if np.abs(predictions.sum(-1) - 1).max() > 0.01:  # a model that gives logits or features
-        expected = logits
-    return tensor_row("the model's output", predictions, expected, tolerance)
+        expected, bound = logits, allowed.logits
+    measure = _measure(allowed)
+    return tensor_row("the model's output", predictions, expected, bound, measure=measure)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Of the last axis, in float64."""
+    exponentials = np.exp(np.subtract(logits, logits.max(-1, keepdims=True), dtype=np.float64))
+    return exponentials / exponentials.sum(-1, keepdims=True)
 
 
 def top_five_row(ours: np.ndarray, reference: np.ndarray, tolerance: float) -> Row:
@@ -175,6 +212,7 @@ def recorded_output_rows(
     """Against what TensorFlow 1.15.5 computed: samples, mean and standard deviation of every end
     point, all logits, and the regularization loss."""
     rows = []
+    measure = _measure(allowed)
     if ours.end_points:
         names = [name for name, _ in recorded_variables["end_points"]]
         rows.append(_names_row(list(ours.end_points), names))
@@ -185,23 +223,28 @@ def recorded_output_rows(
         outputs["ep_std"],
         strict=True,
     ):
-        if name in ours.end_points:
+        bound = allowed.of_end_point(name)
+        if name in ours.end_points and bound is not None:
             value = ours.end_points[name]
-            rows.append(_samples_row(name, value, expected, mean, spread, allowed.end_points))
-    rows.append(tensor_row("logits", ours.logits, outputs["logits"], allowed.logits))
-    rows.append(top_five_row(ours.logits, outputs["logits"], allowed.logits))
+            rows.append(_samples_row(name, value, expected, mean, spread, bound, measure))
+    if allowed.logits is not None:
+        logits = outputs["logits"]
+        rows.append(tensor_row("logits", ours.logits, logits, allowed.logits, measure=measure))
+        rows.append(top_five_row(ours.logits, logits, allowed.logits))
     expected = recorded_variables["reg_loss_inference"]
     rows.append(_loss_row(ours.regularization_loss, expected, allowed))
     return rows
 
 
-def _samples_row(name, value, expected, mean, spread, tolerance: float) -> Row:
+def _samples_row(name, value, expected, mean, spread, tolerance: float, measure) -> Row:
     # A saturated softmax may have nothing but zeros among its samples.
-    scale = max(np.abs(expected).max(), spread)
+    scale, of_all = max(np.abs(expected).max(), spread), spread or 1.0
+    if measure is mean_difference:
+        scale = of_all = np.hypot(mean, spread) or 1.0  # the root mean square of all values
     found = max(
-        difference(recorded.samples(value), expected, scale),
-        abs(value.mean(dtype=np.float64) - mean) / (spread or 1.0),
-        abs(value.std(dtype=np.float64) - spread) / (spread or 1.0),
+        measure(recorded.samples(value), expected, scale),
+        abs(value.mean(dtype=np.float64) - mean) / of_all,
+        abs(value.std(dtype=np.float64) - spread) / of_all,
         key=lambda number: (np.isnan(number), number),
     )
     return Row.of(name, value.shape, float(found), tolerance, "64 samples, mean and deviation")

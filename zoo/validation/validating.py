@@ -141,6 +141,7 @@ class _Validation:
             training_images=self._training_images if self._trains else None,
             learning_rate=self._rate,
             as_written=self._native,
+            dtype=self.setting.dtype,
             as_eager=self.setting.mode == "eager" and self.setting.backend == "tensorflow",
         )
         with contextlib.closing(original), contextlib.ExitStack() as stack:
@@ -238,8 +239,12 @@ class _Validation:
     def _outputs(self, ours: Form, original: Original) -> Iterator[Stage]:
         images = recipe.images(self._images)
         with _timed("outputs", TF1_GRAPH) as stage:
-            found = ours.infer(images)
-            stage.rows = stages.output_rows(found, original.infer(images), self._allowed)
+            found, reference = ours.infer(images), original.infer(images)
+            if self.setting.dtype != "float32":
+                exact, reference = reference, original.infer(images, in_dtype=True)
+                self._allowed = self._in_half_precision(exact, reference)
+                stage.reason = self._how_compared()
+            stage.rows = stages.output_rows(found, reference, self._allowed)
         yield stage.done()
         if stage.failure or self._subject.golden is None:
             return
@@ -255,6 +260,30 @@ class _Validation:
                     found, self._recorded, outputs, self._allowed
                 )
             yield stage.done()
+
+    def _in_half_precision(
+        self, exact: observed.Inference, reference: observed.Inference
+    ) -> tolerances.Tolerances:
+        """The tolerances, by how far the TF1 graph in half precision is from itself in float32."""
+        away = stages.mean_difference
+        return tolerances.in_half_precision(
+            self._allowed,
+            self.setting.dtype,
+            {
+                name: away(reference.end_points[name], exact.end_points[name])
+                for name in exact.end_points
+            },
+            logits=away(reference.logits, exact.logits),
+            predictions=away(stages.softmax(reference.logits), stages.softmax(exact.logits)),
+        )
+
+    def _how_compared(self) -> str:
+        """What is unlike the usual in the comparison of outputs in half precision."""
+        dtype, left_out = self.setting.dtype, self._allowed.left_out
+        found = f"With the TF1 graph in {dtype}, by root mean squares."
+        if left_out:
+            found += f" That graph itself overflows from {left_out[0]} on ({len(left_out)} in all)."
+        return found
 
     def _training(self, ours: Form, original: Original, values: dict) -> Iterator[Stage]:
         reason = None
@@ -322,7 +351,11 @@ class _Validation:
             before = ours.infer(images).output
             reloaded = ours.reloaded(Path(folder))
             rows = stages.value_rows(reloaded.value_of, values, 0.0, "variables, bit by bit")
-            after = reloaded.output(images)
+            # In float16 the original may overflow, and both with it.
+            finite = np.isfinite(before)
+            before, after = (
+                np.where(finite, values, 0.0) for values in (before, reloaded.output(images))
+            )
             rows.append(stages.tensor_row("output", after, before, tolerances.RELOADED))
             stage.rows = rows
         return stage.done()
