@@ -48,3 +48,19 @@ def test_the_gradient_of_clips_pools_is_tensorflow_1_15s():
             pooled = tf.nn.max_pool3d(pooled, 3, 1, "SAME")
         gradient = tf.gradients(tf.reduce_sum(pooled), fed)[0]
         assert session.run(gradient, {fed: clips}).sum() == 2246
+
+
+def test_inference_in_half_precision():
+    """Every layer's output is rounded to bfloat16, as TF1 code on a TPU is; variables are not."""
+    network = TinyNet(aux=True)
+    graph = Original(network, SHAPE, trainee=network, dtype="bfloat16")
+    graph.fill(lambda name: recipe.weights(name, graph.variables[name].shape))
+    images = recipe.images(SHAPE)
+    exact, half = original().infer(images), graph.infer(images)
+    bfloat16 = tf.bfloat16.as_numpy_dtype
+    assert list(half.end_points) == list(exact.end_points)
+    for name, value in half.end_points.items():
+        np.testing.assert_array_equal(value, value.astype(bfloat16).astype(np.float32))
+        assert np.any(value != exact.end_points[name])
+        np.testing.assert_allclose(value, exact.end_points[name], rtol=0.1, atol=0.1)
+    assert {found.dtype for found in graph._session.run(graph._all).values()} == {np.dtype("f4")}

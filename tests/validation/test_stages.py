@@ -22,6 +22,16 @@ def test_a_difference_is_relative_to_the_largest_value():
     assert np.isnan(stages.difference(np.zeros(3), reference))
 
 
+def test_root_mean_squares():
+    reference = np.array([3.0, -4.0], np.float32)
+    assert stages.root_mean_square(reference) == pytest.approx(12.5**0.5)
+    # Of differences of 0 and 1 the half's root.
+    assert stages.mean_difference(reference + [0, 1], reference) == pytest.approx(1 / 5)
+    assert stages.mean_difference(reference + [0, 1], reference, 1.0) == pytest.approx(0.5**0.5)
+    assert np.isnan(stages.mean_difference(np.zeros(3), reference))
+    assert np.isnan(stages.mean_difference(reference * np.nan, reference))
+
+
 def test_a_tensor_of_another_shape_or_without_numbers_does_not_pass():
     reference = np.ones((2, 1, 1, 3), np.float32)
     assert stages.tensor_row("a", np.ones((2, 3)), reference, 0.1).passed  # sides of 1
@@ -114,6 +124,25 @@ def test_outputs_that_do_not_agree():
     assert failed == ["Conv", "the model's output", "regularization loss"]
     assert rows["Conv"].difference == pytest.approx(2e-4, rel=1e-2)
     assert rows["regularization loss"].difference == pytest.approx(0.2)
+
+
+def test_outputs_in_half_precision():
+    originals = {"Conv": 0.01, "Logits": 0.01}
+    found = {"logits": 0.01, "predictions": 0.01}
+    allowed = tolerances.in_half_precision(ALLOWED, "bfloat16", originals, **found)
+    conv = np.ones((1, 4, 4, 2), np.float32)
+    conv[0, 0, 0, 0] += 0.1  # of 32, by the root of 1/32 of that: 0.0177
+    ours = inference(end_points={"Conv": conv, "Logits": inference().logits})
+    rows = rows_by_name(stages.output_rows(ours, inference(), allowed))
+    assert rows["Conv"].passed and rows["Conv"].difference == pytest.approx(0.0177, rel=1e-2)
+    conv[0, 0, 0, 1] += 0.1
+    rows = rows_by_name(stages.output_rows(ours, inference(), allowed))
+    assert not rows["Conv"].passed and rows["logits"].passed
+    # What overflows in the original is left out.
+    originals, found = {"Conv": 0.01, "Logits": np.inf}, {"logits": np.inf, "predictions": np.nan}
+    allowed = tolerances.in_half_precision(ALLOWED, "float16", originals, **found)
+    rows = stages.output_rows(inference(), inference(), allowed)
+    assert [row.name for row in rows] == ["names", "Conv", "regularization loss"]
 
 
 def test_an_end_point_that_is_missing():

@@ -21,7 +21,7 @@ def test_other_kernels_and_rough_networks_get_more():
     assert tolerances.of(other_kernels=True).variables < 1 / 3
 
 
-def test_half_precision_grows_with_depth():
+def test_half_precision_without_an_original_grows_with_depth():
     """By two roundings of 2^-8 (bfloat16 keeps 8 bits) a layer, the worst three times as far off:
     0.094 for 32 layers."""
     half = tolerances.of("bfloat16", depth=32).logits
@@ -29,3 +29,21 @@ def test_half_precision_grows_with_depth():
     assert tolerances.of("float16", depth=32).logits == half / 8
     assert tolerances.of("bfloat16", depth=128).logits == 2 * half
     assert tolerances.of("bfloat16").regularization == tolerances.of().regularization
+
+
+def test_half_precision_by_what_it_makes_of_the_original():
+    usual = tolerances.of("bfloat16")
+    originals = {"Conv": 0.03, "same": 0.0, "saturated": 0.7, "overflowed": float("nan")}
+    found = tolerances.in_half_precision(usual, "bfloat16", originals, logits=0.1, predictions=0.2)
+    assert found.root_mean_square and not usual.root_mean_square
+    assert (found.logits, found.predictions) == (0.2, 0.4)
+    assert found.of_end_point("Conv") == 0.06
+    assert found.of_end_point("same") == 2 * 2**-8
+    assert found.of_end_point("saturated") == 1.0
+    assert found.of_end_point("overflowed") is None and found.left_out == ["overflowed"]
+    assert found.regularization == usual.regularization
+    # Of a network whose logits overflow nothing is asked.
+    nothing = tolerances.in_half_precision(
+        usual, "float16", {}, logits=float("inf"), predictions=float("nan")
+    )
+    assert nothing.logits is None and nothing.predictions is None

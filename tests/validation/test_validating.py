@@ -202,14 +202,70 @@ def test_a_native_form_that_trains_otherwise(monkeypatch):
 
 
 @pytest.mark.slow
-def test_other_modes_and_half_precision():
+def test_other_modes():
     assert zoo.validate("lenet", mode="eager").passed
     assert zoo.validate("lenet", mode="xla").passed
-    half = zoo.validate("lenet", dtype="bfloat16")
+
+
+@pytest.mark.parametrize(("dtype", "roundoff"), [("bfloat16", 2**-8), ("float16", 2**-11)])
+def test_half_precision_is_that_of_the_tf1_graph(dtype, roundoff):
+    half = zoo.validate("lenet", dtype=dtype)
     assert half.passed, half
-    # It is half precision that was validated.
-    logits = stages_of(half)["outputs", TF1_GRAPH].rows[-4]
-    assert logits.name == "logits" and 1e-4 < logits.difference < logits.tolerance
+    stages = stages_of(half)
+    names = [row.name for row in stages["outputs", TF1_GRAPH].rows]
+    assert names[:2] == ["names", "conv1"] and names[-4] == "logits"
+    # Both sides are rounded at the same places, and differ by no rounding at all.
+    assert max(row.difference for row in stages["outputs", TF1_GRAPH].rows[1:-4]) < roundoff / 10
+    # It is half precision that was validated: TensorFlow 1.15.5's values are of float32.
+    recorded = {row.name: row for row in stages["outputs", TENSORFLOW_1].rows}["logits"]
+    assert roundoff / 4 < recorded.difference < recorded.tolerance < 4 * roundoff
+
+
+def test_where_a_model_begins_to_differ_in_half_precision(checkpoint):
+    model = zoo.load("lenet", tf1_ckpt=checkpoint, dtype="mixed_bfloat16")
+    variable = model.tf1_variables["LeNet/conv2/weights"]
+    variable.assign(variable + 2e-3)
+    first = zoo.validate(model, dtype="bfloat16").first_divergence
+    assert (first["stage"], first["name"]) == ("outputs", "conv2")
+
+
+class Large(TF1Network):
+    """A network with values that float16 does not have, before those that it has."""
+
+    arg_scope = staticmethod(tiny_arg_scope)
+    scope = "Large"
+    default_image_size = 8
+
+    @staticmethod
+    def function(images, num_classes=3, is_training=True, scope="Large"):
+        with tf.compat.v1.variable_scope(scope):
+            small = slim.conv2d(images, 4, 3, scope="conv")
+            large = small * 60000.0
+            logits = slim.fully_connected(
+                slim.flatten(large), num_classes, activation_fn=None, scope="Logits"
+            )
+        return logits, {"small": small, "large": large, "Logits": logits}
+
+
+def model_of(network, image_shape):
+    return TF1Model(
+        network,
+        image_shape,
+        model_name="lenet",
+        preprocessing="inception",
+        image_size=8,
+        label_offset=0,
+        class_names=["blue", "green", "red"],
+    )
+
+
+def test_what_overflows_in_the_original_too():
+    model = model_of(Large(name="large", dtype="mixed_float16"), (8, 8, 3))
+    result = zoo.validate(model, dtype="float16")
+    assert result.passed, result
+    stage = stages_of(result)["outputs", TF1_GRAPH]
+    assert [row.name for row in stage.rows] == ["names", "small", "regularization loss"]
+    assert "overflows from large on (2 in all)" in stage.reason
 
 
 class TwicePooled(TF1Network):
@@ -235,16 +291,7 @@ class TwicePooled(TF1Network):
 @pytest.mark.parametrize("mode", ["function", "eager"])
 def test_pools_of_clips_that_are_pooled_again(mode):
     """The gradient is another in eager code (docs/migrating.md), and the reference's with it."""
-    model = TF1Model(
-        TwicePooled(name="pools"),
-        (4, 8, 8, 3),
-        model_name="lenet",
-        preprocessing="inception",
-        image_size=8,
-        label_offset=0,
-        class_names=["blue", "green", "red"],
-    )
-    result = zoo.validate(model, mode=mode)
+    result = zoo.validate(model_of(TwicePooled(name="pools"), (4, 8, 8, 3)), mode=mode)
     assert result.passed, result
 
 

@@ -37,7 +37,8 @@ def _runs(results: Path) -> str:
         return ""
     head = (
         "Measured by `zoo validate`: of each stage the difference, relative to the reference's "
-        "largest value, that came nearest to what is allowed."
+        "largest value, that came nearest to what is allowed. Half precision is held against the "
+        "TF1 graph in that precision, by root mean squares."
     )
     return f"{wrapped(head)}\n\n{table(rows)}"
 

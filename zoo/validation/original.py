@@ -31,8 +31,8 @@ class Original:
         as_written: whether training is to round as plain Keras does: batch norm in plain
             arithmetic, and not in the fused kernel, and no sum put together otherwise by
             TensorFlow's arithmetic optimizer, which each graph gives other occasions to.
-        dtype: another one than float32 to infer in, as TF1 does it: images are cast, and variables,
-            which stay float32, where a layer reads them in that dtype.
+        dtype: to infer in, as TF1 does it: images are cast, and variables, which stay float32, are
+            where a layer reads them in that dtype.
         as_eager: whether the gradient of `max_pool3d` is to be by the kernel that eager code gets.
 
     Attributes:
@@ -56,13 +56,13 @@ class Original:
         tool = DeterministicRandomTestTool(mode="constant").scope()
         with self._graph.as_default(), tf.device("/CPU:0"), tool:
             self._images = v1.placeholder(tf.float32, images)
-            with _variables_by_the_same_names():
-                logits, end_points = network.forward(self._images)
+            with _variables_by_the_same_names(_cast_to(dtype)):
+                logits, end_points = network.forward(tf.cast(self._images, dtype))
             losses = v1.losses.get_regularization_losses()
-            self._inference = (logits, dict(end_points), tf.add_n([0.0, *losses]))
-            self._inference_in_dtype = self._inference
-            if dtype != "float32":
-                self._inference_in_dtype = self._in_dtype(network, dtype)
+            self._inference = tf.nest.map_structure(
+                lambda tensor: tf.cast(tensor, tf.float32),
+                (logits, dict(end_points), sum(losses, 0.0)),
+            )
             self.random_operations: list[str] = []
             if training_images is not None:
                 with contextlib.ExitStack() as stack:
@@ -85,13 +85,6 @@ class Original:
             rewriting = options.graph_options.rewrite_options
             rewriting.arithmetic_optimization = rewriting.OFF
         self._session = v1.Session(graph=self._graph, config=options)
-
-    def _in_dtype(self, network: TF1Network, dtype: str):
-        """(logits, end points, regularization loss) once more, with the same variables."""
-        with _variables_by_the_same_names(_cast_to(dtype)):
-            found = network.forward(tf.cast(self._images, dtype))
-        logits, end_points = tf.nest.map_structure(lambda one: tf.cast(one, tf.float32), found)
-        return logits, dict(end_points), self._inference[-1]
 
     def _build_training(self, network, images, learning_rate) -> None:
         before = set(self._graph.get_operations())
@@ -127,10 +120,9 @@ class Original:
         """Gives the variables their values, by TF1 name."""
         fill_variables(self._session, value_of)
 
-    def infer(self, images: np.ndarray, *, in_dtype: bool = False) -> Inference:
-        """What it makes of images, in float32 or in the other dtype."""
-        fetched = self._inference_in_dtype if in_dtype else self._inference
-        logits, end_points, loss = self._session.run(fetched, {self._images: images})
+    def infer(self, images: np.ndarray) -> Inference:
+        """What it makes of images; float32, whatever it was computed in."""
+        logits, end_points, loss = self._session.run(self._inference, {self._images: images})
         return Inference(logits, end_points, float(loss))
 
     def train(self, images: np.ndarray, labels: np.ndarray) -> Training:
@@ -189,8 +181,10 @@ def _variables_by_the_same_names(getter: Callable | None = None):
         yield
 
 
-def _cast_to(dtype: str) -> Callable:
-    """A custom getter: a variable that is asked for in that dtype is float32, and cast."""
+def _cast_to(dtype: str) -> Callable | None:
+    """A custom getter: a variable that is asked for in half precision is float32, and cast."""
+    if dtype == "float32":
+        return None
 
     def getter(get, name, *args, **arguments):
         if arguments.get("dtype") != dtype:

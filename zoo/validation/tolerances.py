@@ -110,7 +110,7 @@ _ROUGHER = 3.0
 # half precision, from itself in float32. The TF1 code in Keras was found to be that graph bit for
 # bit; what rounds at other places is as far from float32, and so up to the root of two times as far
 # from the graph.
-_OF_THE_ORIGINALS = 2.0
+OF_THE_ORIGINALS = 2.0
 
 # Two tensors that have nothing in common differ by more than that, in root mean squares.
 _NOTHING_IN_COMMON = 1.0
@@ -236,7 +236,7 @@ def in_half_precision(
     def allowed(far: float) -> float | None:
         if not math.isfinite(far):
             return None
-        return min(max(_OF_THE_ORIGINALS * far, least), _NOTHING_IN_COMMON)
+        return min(max(OF_THE_ORIGINALS * far, least), _NOTHING_IN_COMMON)
 
     return replace(
         found,

@@ -141,7 +141,6 @@ class _Validation:
             training_images=self._training_images if self._trains else None,
             learning_rate=self._rate,
             as_written=self._native,
-            dtype=self.setting.dtype,
             as_eager=self.setting.mode == "eager" and self.setting.backend == "tensorflow",
         )
         with contextlib.closing(original), contextlib.ExitStack() as stack:
@@ -153,7 +152,7 @@ class _Validation:
             trainee = self._trainee(ours, stack)
             yield from self._variables(trainee, original)
             yield initial
-            yield from self._outputs(ours, original)
+            yield from self._outputs(ours, original, values)
             yield from self._training(trainee, original, values)
             yield self._saved(ours)
         yield self._preprocessing()
@@ -236,15 +235,15 @@ class _Validation:
             )
         return stage.done()
 
-    def _outputs(self, ours: Form, original: Original) -> Iterator[Stage]:
+    def _outputs(self, ours: Form, original: Original, values: dict) -> Iterator[Stage]:
         images = recipe.images(self._images)
         with _timed("outputs", TF1_GRAPH) as stage:
-            found, reference = ours.infer(images), original.infer(images)
+            found, reference, rounded = ours.infer(images), original.infer(images), None
             if self.setting.dtype != "float32":
-                exact, reference = reference, original.infer(images, in_dtype=True)
-                self._allowed = self._in_half_precision(exact, reference)
+                rounded = self._rounded(reference, images, values)
+                self._allowed = self._in_half_precision(reference, rounded)
                 stage.reason = self._how_compared()
-            stage.rows = stages.output_rows(found, reference, self._allowed)
+            stage.rows = stages.output_rows(found, rounded or reference, self._allowed)
         yield stage.done()
         if stage.failure or self._subject.golden is None:
             return
@@ -257,24 +256,33 @@ class _Validation:
         else:
             with _timed("outputs", TENSORFLOW_1) as stage:
                 stage.rows = stages.recorded_output_rows(
-                    found, self._recorded, outputs, self._allowed
+                    found, self._recorded, outputs, self._allowed, rounded
                 )
             yield stage.done()
 
+    def _rounded(
+        self, exact: observed.Inference, images: np.ndarray, values: dict
+    ) -> observed.Inference:
+        """What the TF1 graph makes of images in half precision; losses are of its variables, which
+        are float32."""
+        network = self._subject.model.network
+        made = Original(network, self._images, trainee=network, dtype=self.setting.dtype)
+        with contextlib.closing(made) as rounded:
+            rounded.fill(values.__getitem__)
+            found = rounded.infer(images)
+        return replace(found, regularization_loss=exact.regularization_loss)
+
     def _in_half_precision(
-        self, exact: observed.Inference, reference: observed.Inference
+        self, exact: observed.Inference, rounded: observed.Inference
     ) -> tolerances.Tolerances:
         """The tolerances, by how far the TF1 graph in half precision is from itself in float32."""
         away = stages.mean_difference
         return tolerances.in_half_precision(
             self._allowed,
             self.setting.dtype,
-            {
-                name: away(reference.end_points[name], exact.end_points[name])
-                for name in exact.end_points
-            },
-            logits=away(reference.logits, exact.logits),
-            predictions=away(stages.softmax(reference.logits), stages.softmax(exact.logits)),
+            {name: away(rounded.end_points[name], one) for name, one in exact.end_points.items()},
+            logits=away(rounded.logits, exact.logits),
+            predictions=away(stages.softmax(rounded.logits), stages.softmax(exact.logits)),
         )
 
     def _how_compared(self) -> str:
