@@ -52,7 +52,8 @@ class Row:
         name: of the end point, the variable, or what else the stage compares.
         shape: of the tensor; () of a number.
         difference: the largest absolute difference over the scale of the reference (as a rule
-            its largest absolute value); None where there is none to give: a value is NaN or
+            its largest absolute value), or of outputs in half precision the root mean square of
+            both; None where there is none to give: a value is NaN or
             infinite, shapes differ, or it is no matter of numbers.
         tolerance: how large it may be; None where it is no matter of numbers.
         passed: the verdict.

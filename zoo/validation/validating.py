@@ -63,8 +63,9 @@ def validate(
     Variables; initial values; outputs at every end point, the top five, and the regularization
     loss; gradients of every variable; three steps of gradient descent at 1e-6 with dropout off;
     the model out of the file that it is saved to; and, apart, preprocessing. The original is the
-    TF1 function in a `tf.compat.v1.Session`, in float32 on the CPU, and, where a registered model
-    is given by its name alone, also what TensorFlow 1.15.5 computed of it.
+    TF1 function in a `tf.compat.v1.Session` on the CPU, and, where a registered model is given by
+    its name alone, also what TensorFlow 1.15.5 computed of it in float32. Half precision is held
+    against the TF1 function in that precision, and no gradients are taken in it.
 
     Args:
         model: a registered name, whose weights are then a function of names and shapes, as
