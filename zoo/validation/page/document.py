@@ -96,7 +96,7 @@ def _explanation(run: Run) -> str:
         "<footer><h2>How to read it</h2><p>A difference is the largest absolute one of a tensor, "
         "over the largest absolute value of the reference; in half precision both are root mean "
         "squares, and the reference is the TF1 graph in that precision. Plots have the rows in "
-        "the order of the network, on a logarithmic scale; the dashed line is what is allowed. Point at a "
-        "column, or move with the arrow keys, to read it. All rows are in the JSON file beside "
-        f"this page.{images}</p>{command}</footer>"
+        "the order of the network, on a logarithmic scale; the dashed line is what is allowed. "
+        "Point at a column, or move with the arrow keys, to read it. All rows are in the JSON file "
+        f"beside this page.{images}</p>{command}</footer>"
     )
