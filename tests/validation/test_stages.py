@@ -128,7 +128,7 @@ def test_outputs_that_do_not_agree():
 
 def test_outputs_in_half_precision():
     originals = {"Conv": 0.01, "Logits": 0.01}
-    found = {"logits": 0.01, "predictions": 0.01}
+    found = {"logits": 0.01, "predictions": 0.01, "size": 6.3}
     allowed = tolerances.in_half_precision(ALLOWED, "bfloat16", originals, **found)
     conv = np.ones((1, 4, 4, 2), np.float32)
     conv[0, 0, 0, 0] += 0.1  # of 32, by the root of 1/32 of that: 0.0177
@@ -139,7 +139,8 @@ def test_outputs_in_half_precision():
     rows = rows_by_name(stages.output_rows(ours, inference(), allowed))
     assert not rows["Conv"].passed and rows["logits"].passed
     # What overflows in the original is left out.
-    originals, found = {"Conv": 0.01, "Logits": np.inf}, {"logits": np.inf, "predictions": np.nan}
+    originals["Logits"] = np.inf
+    found.update(logits=np.inf, predictions=np.nan)
     allowed = tolerances.in_half_precision(ALLOWED, "float16", originals, **found)
     rows = stages.output_rows(inference(), inference(), allowed)
     assert [row.name for row in rows] == ["names", "Conv", "regularization loss"]

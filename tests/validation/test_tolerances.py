@@ -1,3 +1,5 @@
+import pytest
+
 from zoo.validation import tolerances
 
 
@@ -36,7 +38,9 @@ def test_half_precision_without_an_original_grows_with_depth():
 def test_half_precision_by_what_it_makes_of_the_original():
     usual = tolerances.of("bfloat16")
     originals = {"Conv": 0.03, "same": 0.0, "saturated": 0.7, "overflowed": float("nan")}
-    found = tolerances.in_half_precision(usual, "bfloat16", originals, logits=0.1, predictions=0.2)
+    found = tolerances.in_half_precision(
+        usual, "bfloat16", originals, logits=0.1, predictions=0.2, size=1.5
+    )
     assert found.root_mean_square and not usual.root_mean_square
     assert (found.logits, found.predictions) == (0.2, 0.4)
     assert found.of_end_point("Conv") == 0.06
@@ -44,8 +48,13 @@ def test_half_precision_by_what_it_makes_of_the_original():
     assert found.of_end_point("saturated") == 1.0
     assert found.of_end_point("overflowed") is None and found.left_out == ["overflowed"]
     assert found.regularization == usual.regularization
+    # Logits that are 0.3 off make a softmax that is as far off, wherever it was by chance.
+    near = tolerances.in_half_precision(
+        usual, "bfloat16", {"Predictions": 0.01}, logits=0.1, predictions=0.01, size=1.5
+    )
+    assert near.predictions == near.of_end_point("Predictions") == pytest.approx(0.3)
     # Of a network whose logits overflow nothing is asked.
     nothing = tolerances.in_half_precision(
-        usual, "float16", {}, logits=float("inf"), predictions=float("nan")
+        usual, "float16", {}, logits=float("inf"), predictions=float("nan"), size=1.0
     )
     assert nothing.logits is None and nothing.predictions is None

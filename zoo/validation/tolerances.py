@@ -220,6 +220,7 @@ def in_half_precision(
     *,
     logits: float,
     predictions: float,
+    size: float,
 ) -> Tolerances:
     """The tolerances of one model in half precision, by those of its original.
 
@@ -230,21 +231,32 @@ def in_half_precision(
             root mean squares; no finite number where it overflows.
         logits: the same of the logits.
         predictions: and of their softmax.
+        size: root mean square of the logits.
     """
     least = 2 * _UNIT_ROUNDOFF[dtype]  # the last layer's weights and the last rounding
 
-    def allowed(far: float) -> float | None:
+    def allowed(far: float, least: float) -> float | None:
         if not math.isfinite(far):
             return None
         return min(max(OF_THE_ORIGINALS * far, least), _NOTHING_IN_COMMON)
 
+    of_logits = allowed(logits, least)
+    # A softmax makes relative differences of absolute ones, if not in each batch.
+    least_of_softmax = max(least, size * (of_logits or 0.0))
     return replace(
         found,
-        logits=allowed(logits),
-        predictions=allowed(predictions),
-        by_end_point={name: allowed(far) for name, far in originals.items()},
+        logits=of_logits,
+        predictions=allowed(predictions, least_of_softmax),
+        by_end_point={
+            name: allowed(far, least_of_softmax if _is_softmax(name) else least)
+            for name, far in originals.items()
+        },
         root_mean_square=True,
     )
+
+
+def _is_softmax(end_point: str) -> bool:
+    return end_point.lower().endswith("predictions")
 
 
 def _roughness(golden: str | None, native: bool) -> float:

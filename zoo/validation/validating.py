@@ -284,6 +284,7 @@ class _Validation:
             {name: away(rounded.end_points[name], one) for name, one in exact.end_points.items()},
             logits=away(rounded.logits, exact.logits),
             predictions=away(stages.softmax(rounded.logits), stages.softmax(exact.logits)),
+            size=stages.root_mean_square(exact.logits),
         )
 
     def _how_compared(self) -> str:
