@@ -141,14 +141,14 @@ class Tolerances:
 
     Attributes:
         logits: None where they are not to be compared.
-        predictions: what a model gives its users, where that is a softmax.
+        predictions: what a model gives its users, where that is a softmax; None as the logits.
         by_end_point: of the end points that have a tolerance of their own.
         root_mean_square: whether outputs are compared by that, and not by their largest difference.
     """
 
     logits: float | None
     end_points: float
-    predictions: float
+    predictions: float | None
     initial_values: float
     regularization: float
     gradients: float

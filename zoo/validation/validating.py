@@ -364,7 +364,7 @@ class _Validation:
             # In float16 the original may overflow, and both with it.
             finite = np.isfinite(before)
             before, after = (
-                np.where(finite, values, 0.0) for values in (before, reloaded.output(images))
+                np.where(finite, output, 0.0) for output in (before, reloaded.output(images))
             )
             rows.append(stages.tensor_row("output", after, before, tolerances.RELOADED))
             stage.rows = rows
