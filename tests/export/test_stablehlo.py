@@ -136,7 +136,9 @@ def test_what_cannot_be_exported(training, tmp_path, monkeypatch):
     with pytest.raises(ArgumentError, match="variables that are not given"):
         program.in_jax()(images, np.zeros(4, np.int32), {})
     # As TF1 code has it that does not take it in float32.
-    monkeypatch.setattr("adapters.cifarnet._normalized", lambda net, name: tf.nn.lrn(net, 4))
+    monkeypatch.setattr(
+        "zoo.adapters.cifarnet._normalized", lambda net, _: tf.nn.lrn(net, 4, beta=0.75)
+    )
     with pytest.raises(ArgumentError, match="no valid StableHLO of cifarnet in bfloat16"):
         to_stablehlo(zoo.load("cifarnet", weights=None), dtype="bfloat16")
     free = zoo.load("mobilenet_v1_0.25_128", weights=None, input_shape=(None, None, 3))
