@@ -59,10 +59,9 @@ class Original:
             with _variables_by_the_same_names(_cast_to(dtype)):
                 logits, end_points = network.forward(tf.cast(self._images, dtype))
             losses = v1.losses.get_regularization_losses()
-            self._inference = tf.nest.map_structure(
-                lambda tensor: tf.cast(tensor, tf.float32),
-                (logits, dict(end_points), sum(losses, 0.0)),
-            )
+            found = (logits, dict(end_points), losses)
+            *outputs, losses = tf.nest.map_structure(lambda one: tf.cast(one, tf.float32), found)
+            self._inference = (*outputs, tf.add_n([0.0, *losses]))
             self.random_operations: list[str] = []
             if training_images is not None:
                 with contextlib.ExitStack() as stack:

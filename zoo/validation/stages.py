@@ -223,7 +223,6 @@ def recorded_output_rows(
             float32 than all of its values are.
     """
     rows = []
-    measure = _measure(allowed)
     if ours.end_points:
         names = [name for name, _ in recorded_variables["end_points"]]
         rows.append(_names_row(list(ours.end_points), names))
@@ -238,14 +237,15 @@ def recorded_output_rows(
         if name not in ours.end_points or bound is None:
             continue
         if rounded is not None:
-            theirs = _from_samples(rounded.end_points[name], expected, mean, spread, measure)
+            theirs = _from_samples(rounded.end_points[name], expected, mean, spread, allowed)
             bound = max(bound, tolerances.OF_THE_ORIGINALS * theirs)
         value = ours.end_points[name]
-        found = _from_samples(value, expected, mean, spread, measure)
+        found = _from_samples(value, expected, mean, spread, allowed)
         note = "64 samples, mean and deviation"
         rows.append(Row.of(name, value.shape, found, bound, note))
     if allowed.logits is not None:
         logits = outputs["logits"]
+        measure = _measure(allowed)
         rows.append(tensor_row("logits", ours.logits, logits, allowed.logits, measure=measure))
         rows.append(top_five_row(ours.logits, logits, allowed.logits))
     expected = recorded_variables["reg_loss_inference"]
@@ -253,14 +253,14 @@ def recorded_output_rows(
     return rows
 
 
-def _from_samples(value, expected, mean, spread, measure) -> float:
+def _from_samples(value, expected, mean, spread, allowed: Tolerances) -> float:
     """How far a tensor is from its recorded samples, mean and standard deviation."""
     # A saturated softmax may have nothing but zeros among its samples.
     scale, of_all = max(np.abs(expected).max(), spread), spread or 1.0
-    if measure is mean_difference:
+    if allowed.root_mean_square:
         scale = of_all = np.hypot(mean, spread) or 1.0  # the root mean square of all values
     found = max(
-        measure(recorded.samples(value), expected, scale),
+        _measure(allowed)(recorded.samples(value), expected, scale),
         abs(value.mean(dtype=np.float64) - mean) / of_all,
         abs(value.std(dtype=np.float64) - spread) / of_all,
         key=lambda number: (np.isnan(number), number),
